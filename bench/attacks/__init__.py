@@ -1,0 +1,1 @@
+"""The attacks: one file each; larger score = more likely a member."""

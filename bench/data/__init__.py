@@ -1,0 +1,1 @@
+"""Data sets: one loader per file, and the split of their records."""

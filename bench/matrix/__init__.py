@@ -1,0 +1,1 @@
+"""The matrix file: what is crossed with what, strictly parsed."""

@@ -1,0 +1,1 @@
+"""Pure functions from arrays to figures: privacy, uncertainty, sample quality, training stability."""
