@@ -1,0 +1,180 @@
+"""What a run found, as records: the input of the board and of everything that reads results.
+
+Nothing here computes a metric; figures come from ``bench.metrics``. What a run writes is the suite's interface.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from bench.metrics.quality import QualityRecord
+    from bench.metrics.stability import StabilityRecord
+
+TrialStatus = Literal["completed", "diverged", "failed", "blocked", "not_applicable", "missing"]
+CellStatus = Literal["completed", "diverged", "failed", "blocked", "not_applicable", "missing"]
+
+
+class PrivacyClaim(BaseModel):
+    """The differential privacy that a defense claims for every iterate of the private networks."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    epsilon: float | None = None
+    """Claimed epsilon at ``delta``; None where the claim is void, with ``void_reason``."""
+    epsilon_rdp: float | None = None
+    """The same from the RDP accountant, an upper bound that is looser than PRV's."""
+    delta: float | None = None
+    """The delta of the claim."""
+    unit: Literal["record", "client"] = "record"
+    """What is protected."""
+    adjacency: Literal["add/remove"] = "add/remove"
+    """Neighbouring data sets differ by one unit added or removed."""
+    accountant: str = "prv"
+    """How epsilon was computed."""
+    noise_multiplier: float
+    """Standard deviation of the noise over the clip norm."""
+    sample_rate: float
+    """Probability with which a record enters a step, from the expected number of members."""
+    steps: int
+    """Number of noisy steps."""
+    max_grad_norm: float
+    """Clip norm, joint over all private networks."""
+    void_reason: str = ""
+    """Why there is no claim, in plain words; empty when there is one."""
+
+
+class Cost(BaseModel):
+    """What a step cost; volatile, never part of what is compared."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    wall_s: float
+    """Seconds on the wall clock."""
+    peak_mem_mib: float | None = None
+    """Highest resident memory sampled during the step, MiB."""
+    gpu_peak_mem_mib: float | None = None
+    """Highest memory allocated on the GPU, MiB; None on the CPU."""
+    items: int | None = None
+    """What was made: training steps, generated samples, judged candidates."""
+    device: str = "cpu"
+    """Device kind that it ran on."""
+    precision: str = "float32"
+    """Arithmetic of the non-private part of training."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training run and everything measured on it but attacks.
+
+    Attributes:
+        dataset, target, defense: labels as the matrix crosses them (a stack's labels joined by ``+``).
+        status: what became of it; ``diverged`` keeps its row. ``reason`` says why when not completed.
+        key: the train step's key.
+        quality, stability: None when not measured.
+        claim: None where the defense claims nothing.
+        artifacts: artifact kind -> sha256 of its manifest, for provenance and the digest.
+        costs: step kind (``train``, ``sample``, ``quality``) -> its cost.
+        history: column name -> array over training steps (losses, gradient norms), for plots.
+        sheet: uint8 ``(n, c, h, w)``, the first few generated records; None for tables.
+    """
+
+    dataset: str
+    target: str
+    defense: str
+    seed: int
+    status: TrialStatus
+    reason: str = ""
+    key: str = ""
+    quality: QualityRecord | None = None
+    stability: StabilityRecord | None = None
+    claim: PrivacyClaim | None = None
+    artifacts: Mapping[str, str] = field(default_factory=dict)
+    costs: Mapping[str, Cost] = field(default_factory=dict)
+    history: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    sheet: NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One attack on one trial.
+
+    Attributes:
+        access, knowledge: as the attack declares them.
+        control: a control of the instrument (never in a headline).
+        adaptive: whether the attack is one that the trial's defense names as adaptive.
+        models_trained: how many models the attack trained for itself.
+        tuned_on_labels, capped: flags that the attack's result carries.
+        record_ids, membership, scores: ``(n,)`` each, sorted by record id; empty when not completed.
+    """
+
+    dataset: str
+    target: str
+    defense: str
+    seed: int
+    attack: str
+    access: str
+    knowledge: str
+    status: CellStatus
+    reason: str = ""
+    control: bool = False
+    adaptive: bool = False
+    tuned_on_labels: bool = False
+    capped: bool = False
+    models_trained: int = 0
+    key: str = ""
+    artifact: str = ""
+    cost: Cost | None = None
+    record_ids: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    membership: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    scores: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0, np.float64))
+
+
+@dataclass(frozen=True)
+class Lines:
+    """The reference lines that a row's quality is read against, per data set and target.
+
+    Attributes:
+        real: reference records against the holdout: what real records would score.
+        untrained: the target before its first training step; None where it failed.
+        pca_gaussian: a Gaussian in PCA space fitted on the reference records; None for tables.
+    """
+
+    dataset: str
+    target: str
+    real: QualityRecord | None
+    untrained: QualityRecord | None
+    pca_gaussian: QualityRecord | None
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that one run of a matrix found, in the matrix's order.
+
+    Attributes:
+        name: the matrix's name.
+        matrix_text: the matrix file, verbatim.
+        settings: the result-changing settings of the matrix as JSON (sets, resamples, quality, samples...).
+        stamp: versions, device, git state and time; volatile.
+        trials, cells, lines: one entry per trial, per trial x attack, per data set x target.
+        splits: data set label -> split name -> record ids, as published in index files.
+        fingerprints: data set label -> sha256 of its records.
+        duplicates: data set label -> number of exact duplicates across the split.
+    """
+
+    name: str
+    matrix_text: str
+    settings: Mapping[str, Any]
+    stamp: Mapping[str, Any]
+    trials: tuple[Trial, ...]
+    cells: tuple[Cell, ...]
+    lines: tuple[Lines, ...]
+    splits: Mapping[str, Mapping[str, NDArray[np.int64]]]
+    fingerprints: Mapping[str, str]
+    duplicates: Mapping[str, int]

@@ -1,0 +1,107 @@
+"""Per-record gradients, clipped and summed by Opacus: the update shared by ``clip_only`` and ``dp_sgd``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from bench.devices import generator_device
+from bench.errors import IncompatibleError
+from bench.records import Schema
+from bench.rng import torch_generator
+from defenses.base import Defense, TrainingContext, Updater
+from targets.base import Losses, Networks, Phase, Target, modules
+
+if TYPE_CHECKING:
+    import torch
+
+GradSampleMode = Literal["hooks", "functorch"]
+
+
+def refuses_per_record(
+    defense: Defense, target: Target, schema: Schema, before: Sequence[Defense]
+) -> str | None:
+    """Why per-record clipping cannot be exact for this target, known without building it; None if it can."""
+    private = [phase for phase in target.phases() if phase.private]
+    if len(private) != 1:
+        return (
+            f"{defense.name} makes one clipped update per step, but {target.name} has {len(private)} phases that "
+            "read real records"
+        )
+    uncovered = sorted(set(target.private_roles) - set(private[0].roles))
+    if uncovered:
+        return f"{defense.name} would leave {uncovered} of {target.name}, which read real records, unprotected"
+    if getattr(target.options, "norm", None) == "batch":
+        return (
+            f"{target.name} with norm=batch mixes the records of a batch in a private network, so no gradient "
+            "belongs to one record; use norm=group"
+        )
+    return None
+
+
+class PerRecordUpdater(Updater):
+    """Clips each row's gradient over all private networks jointly, adds noise, divides by a public constant.
+
+    Every row of the batch, real or generated, is one gradient sample; real rows are records. Their losses are
+    *summed*, so nothing that enters a clipped gradient depends on how many records were drawn.
+    """
+
+    def __init__(
+        self,
+        phase: Phase,
+        networks: Networks,
+        optimizer: torch.optim.Optimizer,
+        context: TrainingContext,
+        *,
+        noise_multiplier: float,
+        max_grad_norm: float,
+        mode: GradSampleMode,
+    ) -> None:
+        from opacus.grad_sample import GradSampleHooks
+        from opacus.optimizers import DPOptimizer
+
+        private = modules(networks, phase.roles)
+        _validate(private, context.target.name)
+        # loss_reduction="sum": the hooks must not multiply by the number of rows, which Poisson sampling varies.
+        self.hooks = [
+            GradSampleHooks(module, loss_reduction="sum", strict=True, force_functorch=mode == "functorch")
+            for module in private
+        ]
+        for hooks in self.hooks:
+            hooks.disable_hooks()
+        self.dp_optimizer = DPOptimizer(
+            optimizer,
+            noise_multiplier=noise_multiplier,
+            max_grad_norm=max_grad_norm,
+            expected_batch_size=context.batch_size,
+            loss_reduction="mean",  # divides the noisy sum by the constant expected batch size
+            generator=torch_generator(context.seed, "dp noise", device=generator_device(context.device)),
+        )
+        super().__init__(optimizer)
+
+    def begin(self) -> None:
+        for hooks in self.hooks:
+            hooks.enable_hooks()
+        self.dp_optimizer.zero_grad(set_to_none=True)
+
+    def step(self, losses: Losses, size: int) -> None:
+        losses.total().backward()  # type: ignore[no-untyped-call]
+        self.dp_optimizer.step()
+
+    def end(self) -> None:
+        # Another phase runs through these networks: its activations must not be captured.
+        for hooks in self.hooks:
+            hooks.disable_hooks()
+
+
+def _validate(private: Sequence[torch.nn.Module], target: str) -> None:
+    """Refuse networks whose per-record gradients would not be per record.
+
+    Raises:
+        IncompatibleError: with everything that Opacus finds.
+    """
+    from opacus.validators import ModuleValidator
+
+    errors = [str(e) for module in private for e in ModuleValidator.validate(module, strict=False)]
+    if errors:
+        raise IncompatibleError(f"per-record gradients are not possible in {target}: " + "; ".join(errors))

@@ -1,0 +1,166 @@
+"""What a defense may change: hooks on the shared training loop, each doing nothing unless overridden."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from bench.devices import Device
+from bench.errors import IncompatibleError
+from bench.plugin import Plugin, PluginOptions
+from bench.records import Records, Schema
+from targets.base import Batch, Draw, Losses, Networks, Phase, Target
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+    from bench.results import PrivacyClaim
+    from targets.training import TrainingRequest, TrainingResult
+
+
+@dataclass(frozen=True)
+class TrainingContext:
+    """What a defense may know of the training that it changes.
+
+    Attributes:
+        target: the model under test.
+        schema: shape of the records.
+        expected_records: the number of members that a public observer expects (not the coins' outcome).
+        steps, batch_size: the length of the training and its expected batch.
+        seed: root of the defense's random generators.
+        device: where training runs.
+        validation: records that the defender owns; never members, reference or holdout.
+    """
+
+    target: Target
+    schema: Schema
+    expected_records: int
+    steps: int
+    batch_size: int
+    seed: int
+    device: Device
+    validation: Records
+
+
+class Updater:
+    """Turns the losses of one phase into one optimiser step: the plain one, which defenses may replace."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self.optimizer = optimizer
+
+    def begin(self) -> None:
+        """Called before the phase's forward pass."""
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def step(self, losses: Losses, size: int) -> None:
+        """One update from per-row losses, divided by the public batch size."""
+        (losses.total() / size).backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+
+    def end(self) -> None:
+        """Called after the update, before another phase runs through the same networks."""
+
+    def claim(self) -> PrivacyClaim | None:
+        """The privacy spent by the updates so far, or None where nothing is claimed."""
+        return None
+
+
+class Defense(Plugin):
+    """Base class of defenses; every hook's default does nothing.
+
+    Attributes:
+        family: what kind of defense it is, for filters in tables.
+        per_record: needs per-record gradients of the finished networks, so it must close a stack.
+        replaces_procedure: whether ``procedure`` trains instead of the shared loop; at most one in a stack.
+        adaptive: names of the attacks that know of this defense.
+        reads_members: why this defense's use of member records voids a privacy claim; "" if it reads none.
+    """
+
+    class Options(PluginOptions):
+        """No options."""
+
+    family: ClassVar[Literal["none", "regulariser", "privacy", "architecture", "release"]] = "regulariser"
+    per_record: ClassVar[bool] = False
+    replaces_procedure: ClassVar[bool] = False
+    adaptive: ClassVar[tuple[str, ...]] = ()
+    reads_members: ClassVar[str] = ""
+
+    def refuses(self, target: Target, schema: Schema, before: Sequence[Defense]) -> str | None:
+        """Why this defense cannot be applied to this target after those defenses, or None. No torch here."""
+        for other in before:
+            if other.per_record:
+                return (
+                    f"{other.name} attaches to finished networks, so it must come last in a stack: "
+                    f"write [{self.name}, {other.name}]"
+                )
+        return None
+
+    def procedure(self, request: TrainingRequest) -> TrainingResult:
+        """Replace the whole training procedure; called only where ``replaces_procedure`` is set."""
+        raise NotImplementedError
+
+    def adapt_networks(self, networks: Networks, context: TrainingContext) -> Networks:
+        """Change or replace networks before training. The release is rebuilt by the same call.
+
+        Raises:
+            IncompatibleError: there is nothing to change, so the defense would be inert.
+        """
+        return networks
+
+    def adapt_optimizer(
+        self, phase: Phase, optimizer: torch.optim.Optimizer, context: TrainingContext
+    ) -> torch.optim.Optimizer:
+        """Change or replace the optimiser of one phase."""
+        return optimizer
+
+    def updater(
+        self, phase: Phase, networks: Networks, optimizer: torch.optim.Optimizer, context: TrainingContext
+    ) -> Updater | None:
+        """Replace how losses become an update in this phase; None leaves it."""
+        return None
+
+    def poisson(self) -> bool:
+        """Whether batches must be drawn by Poisson sampling."""
+        return False
+
+    def transform_batch(self, phase: Phase, batch: Batch, draw: Draw) -> Batch:
+        """Change the real records of one step."""
+        return batch
+
+    def transform_losses(self, phase: Phase, losses: Losses, networks: Networks, batch: Batch) -> Losses:
+        """Change per-row losses, or add a term to them."""
+        return losses
+
+    def filter_samples(
+        self, samples: NDArray[np.generic], members: Records, context: TrainingContext
+    ) -> NDArray[np.bool_] | None:
+        """Which generated records may be released, as a mask; None releases all."""
+        return None
+
+
+def stack_refuses(defenses: Sequence[Defense], target: Target, schema: Schema) -> str | None:
+    """Why a stack cannot be applied to a target, or None; known without building anything."""
+    if (reason := target.refuses(schema)) is not None:
+        return reason
+    procedures = [defense.name for defense in defenses if defense.replaces_procedure]
+    if len(procedures) > 1:
+        return f"at most one defense of a stack may replace the training procedure, got {' and '.join(procedures)}"
+    for position, defense in enumerate(defenses):
+        if defense in defenses[:position]:
+            return f"{defense.name} stands twice in the stack with the same options"
+        if (reason := defense.refuses(target, schema, defenses[:position])) is not None:
+            return reason
+    return None
+
+
+def adapt_all(defenses: Sequence[Defense], networks: Networks, context: TrainingContext) -> Networks:
+    """Apply every defense's change of the networks, in the order of the stack."""
+    for defense in defenses:
+        networks = defense.adapt_networks(networks, context)
+        missing = set(context.target.roles) - set(networks)
+        if missing:
+            raise IncompatibleError(f"{defense.name} removed the networks {sorted(missing)} of {context.target.name}")
+    return networks

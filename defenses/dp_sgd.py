@@ -1,0 +1,136 @@
+"""DP-SGD on every network that reads real records, with Poisson sampling and an exact accountant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self
+
+from pydantic import Field, model_validator
+
+from bench.records import Schema
+from bench.results import PrivacyClaim
+from defenses._per_record import GradSampleMode, PerRecordUpdater, refuses_per_record
+from defenses.base import Defense, TrainingContext, Updater
+from targets.base import Losses, Networks, Phase, Target
+from targets.loader import sample_rate
+
+if TYPE_CHECKING:
+    import torch
+
+EPS_ERROR = 0.01  # the PRV accountant's stated error of epsilon; also the tolerance of the noise search
+
+
+class DPSGD(Defense):
+    """Differentially private training: clipped per-record gradients plus Gaussian noise.
+
+    The claim covers every iterate of the private networks, for adding or removing one record. A generator that
+    learns only from a private discriminator is post-processing, and so is everything sampled from it.
+    """
+
+    name = "dp_sgd"
+    paper = (
+        "Abadi et al., Deep Learning with Differential Privacy, CCS 2016, algorithm 1; accountant: Gopi, Lee and "
+        "Wutschitz, Numerical Composition of Differential Privacy, NeurIPS 2021; on GANs: Xie et al., DPGAN, 2018"
+    )
+    family = "privacy"
+    per_record = True
+
+    class Options(Defense.Options):
+        epsilon: float | None = Field(None, gt=0)
+        """Privacy budget at the end of training; the noise is found from it. Give this or ``noise_multiplier``."""
+        noise_multiplier: float | None = Field(None, gt=0)
+        """Standard deviation of the noise over the clip norm. Give this or ``epsilon``."""
+        delta: float = Field(1e-5, gt=0, lt=1)
+        """Probability with which the guarantee may fail; well below 1 / members."""
+        max_grad_norm: float = Field(1.0, gt=0)
+        """Bound on the norm of one record's gradient over all private networks."""
+        mode: GradSampleMode = "hooks"
+        """How Opacus computes per-record gradients."""
+
+        @model_validator(mode="after")
+        def _one_of(self) -> Self:
+            if (self.epsilon is None) == (self.noise_multiplier is None):
+                raise ValueError("expected exactly one of `epsilon` and `noise_multiplier`")
+            return self
+
+    options: Options
+
+    def refuses(self, target: Target, schema: Schema, before: Sequence[Defense]) -> str | None:
+        return super().refuses(target, schema, before) or refuses_per_record(self, target, schema, before)
+
+    def poisson(self) -> bool:
+        return True
+
+    def updater(
+        self, phase: Phase, networks: Networks, optimizer: torch.optim.Optimizer, context: TrainingContext
+    ) -> Updater | None:
+        if not phase.private:
+            return None
+        return _AccountedUpdater(phase, networks, optimizer, context, self.options)
+
+
+def noise_for(epsilon: float, delta: float, rate: float, steps: int) -> float:
+    """The smallest noise multiplier (to the accountant's tolerance) that keeps within ``epsilon`` at ``delta``."""
+    from opacus.accountants.utils import get_noise_multiplier
+
+    return float(
+        get_noise_multiplier(
+            target_epsilon=epsilon,
+            target_delta=delta,
+            sample_rate=rate,
+            steps=max(1, steps),
+            accountant="prv",
+            epsilon_tolerance=EPS_ERROR,
+            eps_error=EPS_ERROR,
+        )
+    )
+
+
+class _AccountedUpdater(PerRecordUpdater):
+    """A noisy update that counts itself."""
+
+    def __init__(
+        self,
+        phase: Phase,
+        networks: Networks,
+        optimizer: torch.optim.Optimizer,
+        context: TrainingContext,
+        options: DPSGD.Options,
+    ) -> None:
+        self.options, self.rate, self.steps = options, sample_rate(context), 0
+        self.noise_multiplier = options.noise_multiplier or noise_for(
+            options.epsilon or 0.0, options.delta, self.rate, context.steps
+        )
+        super().__init__(
+            phase,
+            networks,
+            optimizer,
+            context,
+            noise_multiplier=self.noise_multiplier,
+            max_grad_norm=options.max_grad_norm,
+            mode=options.mode,
+        )
+
+    def step(self, losses: Losses, size: int) -> None:
+        super().step(losses, size)
+        self.steps += 1
+
+    def claim(self) -> PrivacyClaim:
+        from opacus.accountants import PRVAccountant, RDPAccountant
+
+        spent = {}
+        for name, accountant, extra in (
+            ("prv", PRVAccountant(), {"eps_error": EPS_ERROR}),
+            ("rdp", RDPAccountant(), {}),
+        ):
+            accountant.history = [(self.noise_multiplier, self.rate, self.steps)]
+            spent[name] = float(accountant.get_epsilon(delta=self.options.delta, **extra)) if self.steps else 0.0
+        return PrivacyClaim(
+            epsilon=spent["prv"],
+            epsilon_rdp=spent["rdp"],
+            delta=self.options.delta,
+            noise_multiplier=self.noise_multiplier,
+            sample_rate=self.rate,
+            steps=self.steps,
+            max_grad_norm=self.options.max_grad_norm,
+        )

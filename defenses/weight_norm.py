@@ -1,0 +1,48 @@
+"""Weight normalisation of the discriminator."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from bench.errors import IncompatibleError
+from defenses.base import Defense, TrainingContext
+from targets.base import Networks, modules
+
+
+class WeightNorm(Defense):
+    """Weight normalisation: each output's weight vector is a direction times a learned length."""
+
+    name = "weight_norm"
+    paper = (
+        "Salimans and Kingma, Weight Normalization, NeurIPS 2016, equation 2; "
+        "as a defense: Hayes et al., LOGAN, PoPETs 2019, section 6"
+    )
+    family = "architecture"
+
+    class Options(Defense.Options):
+        roles: list[str] = Field(["discriminator"], min_length=1)
+        """Networks whose convolutions and linear layers are normalised."""
+
+    options: Options
+
+    def adapt_networks(self, networks: Networks, context: TrainingContext) -> Networks:
+        from torch import nn
+        from torch.nn.utils.parametrizations import weight_norm
+
+        unknown = [role for role in self.options.roles if role not in networks]
+        if unknown:
+            raise IncompatibleError(
+                f"weight_norm: expected roles among {sorted(networks)} of {context.target.name}, got {unknown}"
+            )
+        layers = [
+            layer
+            for module in modules(networks, self.options.roles)
+            for layer in module.modules()
+            if isinstance(layer, nn.Conv2d | nn.Linear | nn.ConvTranspose2d)
+        ]
+        if not layers:
+            raise IncompatibleError(f"weight_norm finds no layer to normalise in {self.options.roles}")
+        for layer in layers:
+            # The output channels are dimension 1 of a transposed convolution's weight, 0 of the others.
+            weight_norm(layer, dim=1 if isinstance(layer, nn.ConvTranspose2d) else 0)
+        return networks

@@ -1,0 +1,309 @@
+"""The one training loop: batches, phases, optimisers, history, snapshots, divergence, defenses' hooks.
+
+A target supplies losses, a defense changes them through its hooks; everything else about training is here, once, so
+that a defended and an undefended trial differ in the defense alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.devices import Device, deterministic, to_device
+from bench.errors import InputError
+from bench.records import Records, Schema, to_stored
+from bench.results import PrivacyClaim
+from bench.rng import torch_generator
+from defenses.base import Defense, TrainingContext, Updater, adapt_all
+from targets.base import Batch, Draw, Networks, Phase, Target, modules, parameters
+from targets.loader import batches
+
+if TYPE_CHECKING:
+    import torch
+
+CHECK_EVERY = 25  # steps between looks at the losses for divergence; looking costs a wait for the device
+SNAPSHOTS = 10  # stability metrics compare the last with the best over at least 8
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """Everything that determines a training run.
+
+    Attributes:
+        target, defenses: what to train, and the stack of defenses in order.
+        records: the records to train on.
+        expected_records: the number of records that is public knowledge; with coin membership the expected one.
+        validation: records that the defenses may read.
+        seed: root of every generator of this run.
+        device: where to train, and in which arithmetic.
+        snapshot_records: generated records kept at each of the snapshots; 0 for none.
+        progress: called now and then with (steps done, steps in all).
+    """
+
+    target: Target
+    defenses: tuple[Defense, ...]
+    records: Records
+    expected_records: int
+    validation: Records
+    seed: int
+    device: Device
+    snapshot_records: int = 0
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training run leaves behind.
+
+    Attributes:
+        networks: in eval mode, on the training device.
+        status: ``diverged`` after a non-finite loss or weight, or a loss beyond the target's limit.
+        steps_done: steps completed.
+        history: ``loss/<phase>`` and ``grad_norm/<phase>``, float64 ``(steps_done,)`` each.
+        snapshot_steps: the steps after which records were generated for quality over time.
+        snapshots: stored records ``(snapshots, snapshot_records, *shape)``.
+        claim: the privacy claim of the run, if a defense makes one.
+    """
+
+    networks: Networks
+    status: Literal["completed", "diverged"]
+    steps_done: int
+    history: dict[str, NDArray[np.float64]]
+    snapshot_steps: tuple[int, ...]
+    snapshots: NDArray[np.generic]
+    claim: PrivacyClaim | None
+
+
+@dataclass
+class _History:
+    """Losses and gradient norms, kept on the device until somebody looks."""
+
+    pending: dict[str, list[torch.Tensor]] = field(default_factory=dict)
+    seen: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, name: str, value: torch.Tensor) -> None:
+        self.pending.setdefault(name, []).append(value.detach().float())
+
+    def flush(self) -> None:
+        import torch
+
+        for name, values in self.pending.items():
+            if values:
+                self.seen.setdefault(name, []).extend(torch.stack(values).double().cpu().tolist())
+                values.clear()
+
+    def first_bad_step(self, limit: float) -> int | None:
+        """Index of the first step whose loss or gradient is not finite, or whose loss is beyond the limit."""
+        self.flush()
+        bad = [
+            int(index[0])
+            for name, values in self.seen.items()
+            if len(index := np.flatnonzero(_beyond(np.asarray(values), limit if name.startswith("loss/") else np.inf)))
+        ]
+        return min(bad) if bad else None
+
+    def arrays(self) -> dict[str, NDArray[np.float64]]:
+        self.flush()
+        return {name: np.asarray(values, dtype=np.float64) for name, values in sorted(self.seen.items())}
+
+
+def _beyond(values: NDArray[np.float64], limit: float) -> NDArray[np.bool_]:
+    return ~np.isfinite(values) | (np.abs(values) > limit)
+
+
+@contextmanager
+def _only(networks: Networks, roles: Sequence[str]) -> Iterator[None]:
+    """Freeze every network but those of ``roles``: gradients flow through the others, not into them."""
+    frozen = [p for name in networks if name not in roles for p in parameters(networks, [name]) if p.requires_grad]
+    for p in frozen:
+        p.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for p in frozen:
+            p.requires_grad_(True)
+
+
+def context_of(request: TrainingRequest) -> TrainingContext:
+    """What the defenses may know of this run."""
+    return TrainingContext(
+        target=request.target,
+        schema=request.records.schema,
+        expected_records=request.expected_records,
+        steps=request.target.options.steps,
+        batch_size=request.target.options.batch_size,
+        seed=request.seed,
+        device=request.device,
+        validation=request.validation,
+    )
+
+
+def build_networks(target: Target, defenses: Sequence[Defense], context: TrainingContext) -> Networks:
+    """The networks of a trial before training: the target's own, changed by its defenses, on the device."""
+    rng = torch_generator(context.seed, "weights", target.name)
+    networks = adapt_all(defenses, target.build(context.schema, rng), context)
+    for module in modules(networks, networks):
+        module.to(context.device.name)
+        for p in module.parameters():
+            if p.dim() == 4:
+                p.data = to_device(p.data, context.device)
+    return networks
+
+
+def set_mode(networks: Networks, train: bool) -> None:
+    """Training or evaluation mode for all networks."""
+    for module in modules(networks, networks):
+        module.train(train)
+
+
+def train(request: TrainingRequest) -> TrainingResult:
+    """Train a target under its defenses.
+
+    Raises:
+        InputError: there are no records to train on.
+        IncompatibleError: a defense finds nothing to act on.
+    """
+    if len(request.records) == 0 and request.target.options.steps > 0:
+        raise InputError(f"expected at least one record to train {request.target.name} on, got none")
+    for defense in request.defenses:
+        if defense.replaces_procedure:
+            return defense.procedure(request)
+    return _loop(request)
+
+
+def _loop(request: TrainingRequest) -> TrainingResult:
+    deterministic()
+    target, device, context = request.target, request.device, context_of(request)
+    networks = build_networks(target, request.defenses, context)
+    set_mode(networks, train=True)
+    phases = target.phases()
+    updaters = {phase: _updater(phase, networks, request.defenses, context) for phase in phases}
+    draw = Draw(device, request.seed, "noise")
+    defense_draw = Draw(device, request.seed, "defense")
+    source = batches(request.records, context, any(d.poisson() for d in request.defenses))
+    history, steps = _History(), context.steps
+    keep = _snapshot_steps(steps) if request.snapshot_records else ()
+    snapshots: list[NDArray[np.generic]] = []
+    done, diverged = 0, False
+    for step in range(1, steps + 1):
+        batch = next(source)
+        for phase in phases:
+            _update(phase, updaters[phase], networks, request, batch, draw, defense_draw, history)
+        done = step
+        if step % CHECK_EVERY == 0 or step == steps:
+            bad = history.first_bad_step(target.loss_limit)
+            if bad is not None or not _finite(networks):
+                done, diverged = (bad + 1 if bad is not None else step), True
+                break
+            if request.progress is not None:
+                request.progress(step, steps)
+        if step in keep:
+            snapshots.append(generate(target, networks, request.records.schema, request.snapshot_records, request.seed, device))
+    set_mode(networks, train=False)
+    claims = [claim for updater in updaters.values() if (claim := updater.claim()) is not None]
+    return TrainingResult(
+        networks=networks,
+        status="diverged" if diverged else "completed",
+        steps_done=done,
+        history={name: values[:done] for name, values in history.arrays().items()},
+        snapshot_steps=tuple(keep[: len(snapshots)]),
+        snapshots=np.stack(snapshots) if snapshots else np.zeros((0, 0, *request.records.schema.shape), np.uint8),
+        claim=_joint_claim(claims, request.defenses),
+    )
+
+
+def _update(
+    phase: Phase,
+    updater: Updater,
+    networks: Networks,
+    request: TrainingRequest,
+    batch: Batch,
+    draw: Draw,
+    defense_draw: Draw,
+    history: _History,
+) -> None:
+    import torch
+
+    if phase.private:
+        for defense in request.defenses:
+            batch = defense.transform_batch(phase, batch, defense_draw)
+    per_record = phase.private and any(defense.per_record for defense in request.defenses)
+    arithmetic = Device(request.device.kind, request.device.index) if per_record else request.device
+    with _only(networks, phase.roles):
+        updater.begin()
+        try:
+            with arithmetic.autocast():
+                losses = request.target.losses(phase, networks, batch, draw)
+                for defense in request.defenses:
+                    losses = defense.transform_losses(phase, losses, networks, batch)
+            updater.step(losses, batch.size)
+        finally:
+            updater.end()
+    history.add(f"loss/{phase.name}", losses.total() / batch.size)
+    gradients = [p.grad for p in parameters(networks, phase.roles) if p.grad is not None]
+    history.add(f"grad_norm/{phase.name}", torch.nn.utils.get_total_norm(gradients))
+
+
+def _updater(
+    phase: Phase, networks: Networks, defenses: Sequence[Defense], context: TrainingContext
+) -> Updater:
+    optimizer = context.target.optimizer(phase, parameters(networks, phase.roles))
+    for defense in defenses:
+        optimizer = defense.adapt_optimizer(phase, optimizer, context)
+    for defense in reversed(defenses):
+        if (updater := defense.updater(phase, networks, optimizer, context)) is not None:
+            return updater
+    return Updater(optimizer)
+
+
+def _snapshot_steps(steps: int) -> tuple[int, ...]:
+    """Evenly spaced steps, the last one included; fewer than ``SNAPSHOTS`` when training is very short."""
+    return tuple(sorted({round(steps * (i + 1) / SNAPSHOTS) for i in range(SNAPSHOTS)} - {0}))
+
+
+def generate(
+    target: Target, networks: Networks, schema: Schema, n: int, seed: int, device: Device, chunk: int = 500
+) -> NDArray[np.generic]:
+    """``n`` stored records from the networks in eval mode, always from the same latents for the same seed."""
+    import torch
+
+    training = {module: module.training for module in modules(networks, networks)}
+    set_mode(networks, train=False)
+    draw = Draw(device, seed, "generate")
+    parts = []
+    with torch.no_grad():
+        for start in range(0, n, chunk):
+            x = target.generate(networks, min(chunk, n - start), draw)
+            parts.append(to_stored(x.float().cpu().contiguous().numpy(), schema))
+    for module, mode in training.items():
+        module.train(mode)
+    return np.concatenate(parts)
+
+
+def _finite(networks: Networks) -> bool:
+    import torch
+
+    return all(bool(torch.isfinite(p).all()) for p in parameters(networks, networks))
+
+
+def _joint_claim(claims: Sequence[PrivacyClaim], defenses: Sequence[Defense]) -> PrivacyClaim | None:
+    """The run's claim, emptied where a defense of the stack reads members outside of the accounting."""
+    if not claims:
+        return None
+    if len(claims) > 1:
+        return claims[0].model_copy(
+            update={"epsilon": None, "epsilon_rdp": None, "void_reason": "more than one phase reads real records"}
+        )
+    reasons = [f"{d.name}: {d.reads_members}" for d in defenses if d.reads_members]
+    if reasons:
+        return claims[0].model_copy(
+            update={"epsilon": None, "epsilon_rdp": None, "void_reason": "; ".join(reasons)}
+        )
+    return claims[0]
