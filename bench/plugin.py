@@ -6,7 +6,9 @@ and ``--help`` stay fast, and a plugin's declaration can be read on a machine wi
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import json
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -39,6 +41,13 @@ class Plugin:
 
     def __init__(self, **options: Any) -> None:
         self.options = self.Options(**options)
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any]) -> Self:
+        """The instance that ``spec()`` describes; JSON has no tuples, so options are read as JSON."""
+        given = {key: value for key, value in spec.items() if key != "name"}
+        options = cls.Options.model_validate_json(json.dumps(given))
+        return cls(**{key: getattr(options, key) for key in options.model_fields_set})
 
     def spec(self) -> dict[str, Any]:
         """Name and *all* options as JSON values: what identifies this instance."""

@@ -111,6 +111,7 @@ class Cell:
         adaptive: whether the attack is one that the trial's defense names as adaptive.
         models_trained: how many models the attack trained for itself.
         tuned_on_labels, capped: flags that the attack's result carries.
+        diagnostics: figures that the attack reports of itself (`blind`: its permutation p-value).
         record_ids, membership, scores: ``(n,)`` each, sorted by record id; empty when not completed.
     """
 
@@ -128,6 +129,7 @@ class Cell:
     tuned_on_labels: bool = False
     capped: bool = False
     models_trained: int = 0
+    diagnostics: Mapping[str, float] = field(default_factory=dict)
     key: str = ""
     artifact: str = ""
     cost: Cost | None = None

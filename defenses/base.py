@@ -135,7 +135,7 @@ class Defense(Plugin):
         return losses
 
     def filter_samples(
-        self, samples: NDArray[np.generic], members: Records, context: TrainingContext
+        self, samples: NDArray[np.generic], members: Records, validation: Records
     ) -> NDArray[np.bool_] | None:
         """Which generated records may be released, as a mask; None releases all."""
         return None

@@ -1,1 +1,18 @@
 """The matrix file: what is crossed with what, strictly parsed."""
+
+from bench.matrix.load import load_matrix
+from bench.matrix.model import Matrix, PluginEntry, Quality, SplitOptions
+from bench.matrix.resolved import ResolvedMatrix, dataset_labels, stack_label
+from bench.matrix.schema import matrix_schema
+
+__all__ = [
+    "Matrix",
+    "PluginEntry",
+    "Quality",
+    "ResolvedMatrix",
+    "SplitOptions",
+    "dataset_labels",
+    "load_matrix",
+    "matrix_schema",
+    "stack_label",
+]

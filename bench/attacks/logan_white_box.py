@@ -1,0 +1,38 @@
+"""LOGAN's white-box attack: the discriminator's own opinion."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.attacks.base import Attack
+from bench.release import View
+from bench.rng import RecordRng
+
+
+class LoganWhiteBox(Attack):
+    """The target's discriminator on the candidate: an overfitted one calls its training records more real.
+
+    The score is the logit, not the probability of the paper, which saturates into ties in float32; the order is
+    the same. Networks are in eval mode.
+    """
+
+    name = "logan_white_box"
+    paper = "Hayes et al., LOGAN, PoPETs 2019, section 4.1"
+    access = "white_box"
+    needs_roles = frozenset({"discriminator"})
+
+    class Options(Attack.Options):
+        combine: Literal["max", "mean"] = "max"
+        """How the opinions of several discriminators become one."""
+
+    options: Options
+
+    def score_chunk(
+        self, ids: NDArray[np.int64], x: NDArray[np.float32], state: Any, view: View, rng: RecordRng
+    ) -> NDArray[np.float64]:
+        logits = view.logits(x)
+        combined: NDArray[np.float64] = logits.max(axis=0) if self.options.combine == "max" else logits.mean(axis=0)
+        return combined

@@ -1,0 +1,25 @@
+"""Control: chance itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.attacks.base import Attack
+from bench.release import View
+from bench.rng import RecordRng
+
+
+class Random(Attack):
+    """Control: a score drawn by record id; must read chance within its interval."""
+
+    name = "random"
+    access = "nothing"
+    control = True
+
+    def score_chunk(
+        self, ids: NDArray[np.int64], x: NDArray[np.float32], state: Any, view: View, rng: RecordRng
+    ) -> NDArray[np.float64]:
+        return rng.uniform(ids, "score")

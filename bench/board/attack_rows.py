@@ -1,0 +1,227 @@
+"""Rows of attacks: one attack on one data set x target x defense, its seeds taken together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.board import flags
+from bench.board.columns import INTERVALS, MEASURES
+from bench.board.flags import Flag
+from bench.errors import PluginError
+from bench.metrics.intervals import PrivacySummary, summarise
+from bench.metrics.sets import compose_sets
+from bench.results import Cell, Results
+from bench.rng import derive_seed
+
+STATUS_ORDER = ("completed", "diverged", "failed", "blocked", "missing", "not_applicable")
+"""The status of several runs together is the first of these that occurs among them."""
+
+
+class Shown(NamedTuple):
+    """The interval that tables show: the wider of the two kinds, with what it is an interval over."""
+
+    low: float
+    high: float
+    over: str
+
+
+def shown(low: float, high: float, seed_low: float | None, seed_high: float | None) -> Shown:
+    """The wider of the interval over records and the one over training runs, where there is one.
+
+    >>> shown(0.5, 0.6, 0.4, 0.7)
+    Shown(low=0.4, high=0.7, over='training runs')
+    """
+    if seed_low is not None and seed_high is not None and seed_high - seed_low > high - low:
+        return Shown(seed_low, seed_high, "training runs")
+    return Shown(low, high, "records")
+
+
+@dataclass(frozen=True, eq=False)
+class AttackRow:
+    """One attack on one row of the leaderboard.
+
+    Attributes:
+        cells: all its cells, a seed each; ``completed`` are those that count.
+        status, reason: of the cells together; ``reason`` is empty when every cell was completed.
+        record_ids, membership, set_id: ``(n,)``; empty when nothing was completed.
+        scores: ``(seeds, n)``, seeds in the order of ``completed``.
+        summary: None when nothing was completed.
+        attack_s: mean seconds of one cell, or None.
+    """
+
+    dataset: str
+    target: str
+    defense: str
+    attack: str
+    access: str
+    knowledge: str
+    adaptive: bool
+    control: bool
+    status: str
+    reason: str
+    cells: tuple[Cell, ...]
+    completed: tuple[Cell, ...]
+    record_ids: NDArray[np.int64]
+    membership: NDArray[np.bool_]
+    set_id: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    summary: PrivacySummary | None
+    attack_s: float | None
+    flags: tuple[Flag, ...] = ()
+
+    @property
+    def row(self) -> tuple[str, str, str]:
+        """The row of the leaderboard that it belongs to."""
+        return self.dataset, self.target, self.defense
+
+    @property
+    def interval(self) -> Shown | None:
+        """The AUC's interval as shown."""
+        s = self.summary
+        return None if s is None else shown(s.auc_low, s.auc_high, s.auc_seed_low, s.auc_seed_high)
+
+    def columns(self) -> dict[str, Any]:
+        """The cells of ``attacks.csv``; what was not measured is None."""
+        s = self.summary
+        return {
+            "dataset": self.dataset,
+            "target": self.target,
+            "defense": self.defense,
+            "attack": self.attack,
+            "access": self.access,
+            "knowledge": self.knowledge,
+            "adaptive": self.adaptive,
+            "members": None if s is None else s.members,
+            "nonmembers": None if s is None else s.nonmembers,
+            "seeds": len(self.completed),
+            **{name: None if s is None else getattr(s, name) for name in _SUMMARY_COLUMNS},
+            "attack_s": self.attack_s,
+            "flags": flags.names(self.flags),
+            "status": self.status,
+            "reason": self.reason,
+            "control": self.control,
+            "models_trained": max(cell.models_trained for cell in self.cells),
+        }
+
+
+_SUMMARY_COLUMNS = (
+    *(measure + ending for measure in MEASURES for ending in INTERVALS),
+    "accuracy_chance",
+    "advantage_null",
+    "realised_fpr_at_1pct",
+    "realised_fpr_at_0_1pct",
+    "tied_fraction",
+)
+
+
+def attack_rows(results: Results) -> tuple[AttackRow, ...]:
+    """A row per data set x target x defense x attack, in the order in which the cells name them.
+
+    Raises:
+        PluginError: seeds of one attack judged different candidates.
+    """
+    groups: dict[tuple[str, str, str, str], list[Cell]] = {}
+    for cell in results.cells:
+        groups.setdefault((cell.dataset, cell.target, cell.defense, cell.attack), []).append(cell)
+    return tuple(_attack_row(cells, results) for cells in groups.values())
+
+
+def _attack_row(cells: Sequence[Cell], results: Results) -> AttackRow:
+    first = cells[0]
+    done = tuple(cell for cell in cells if cell.status == "completed")
+    _same_candidates(done)
+    summary, set_id = None, np.zeros(0, np.int64)
+    scores = np.zeros((0, 0))
+    if done:
+        scores = np.stack([cell.scores for cell in done])
+        # One name for the sets of a data set, whatever the attack: all attacks and defenses share them.
+        size = int(results.settings["sets"])
+        set_id = compose_sets(
+            done[0].record_ids, done[0].membership, size, derive_seed(0, "sets", first.dataset)
+        )
+        summary = summarise(
+            scores,
+            done[0].membership,
+            set_id,
+            bootstrap_seed(first.dataset),
+            int(results.settings["resamples"]),
+        )
+    status, reason = joint_status((cell.status, cell.seed, cell.reason) for cell in cells)
+    seconds = [cell.cost.wall_s for cell in done if cell.cost is not None]
+    row = AttackRow(
+        *(first.dataset, first.target, first.defense, first.attack, first.access, first.knowledge),
+        adaptive=first.adaptive,
+        control=first.control,
+        status=status,
+        reason=reason,
+        cells=tuple(cells),
+        completed=done,
+        record_ids=done[0].record_ids if done else np.zeros(0, np.int64),
+        membership=done[0].membership if done else np.zeros(0, np.bool_),
+        set_id=set_id,
+        scores=scores,
+        summary=summary,
+        attack_s=float(np.mean(seconds)) if seconds else None,
+    )
+    return replace(row, flags=_raised(row))
+
+
+def bootstrap_seed(dataset: str) -> int:
+    """The seed of all resampling of a data set's records: one for all rows, so that they are paired."""
+    return derive_seed(0, "bootstrap", dataset)
+
+
+def joint_status(runs: Iterable[tuple[str, int, str]]) -> tuple[str, str]:
+    """The status of several runs together, and why some are not completed.
+
+    Args:
+        runs: (status, seed, reason) of each.
+    """
+    listed = list(runs)
+    status = min((run[0] for run in listed), key=STATUS_ORDER.index)
+    why: dict[tuple[str, str], list[str]] = {}
+    for each, seed, reason in listed:
+        if each != "completed":
+            why.setdefault((each, reason), []).append(str(seed))
+    if len(why) == 1 and status != "completed":
+        return status, next(iter(why))[1]
+    parts = [
+        f"seed {', '.join(seeds)} {each.replace('_', ' ')}{f': {reason}' if reason else ''}"
+        for (each, reason), seeds in why.items()
+    ]
+    return status, "; ".join(parts)
+
+
+def _same_candidates(cells: Sequence[Cell]) -> None:
+    for cell in cells[1:]:
+        if not (
+            np.array_equal(cell.record_ids, cells[0].record_ids)
+            and np.array_equal(cell.membership, cells[0].membership)
+        ):
+            sizes = f"{len(cells[0].record_ids)} and {len(cell.record_ids)}"
+            raise PluginError(
+                f"expected {cell.attack} to judge the same candidates of {cell.dataset} at every seed, but "
+                f"seeds {cells[0].seed} and {cell.seed} of {cell.target} / {cell.defense} differ ({sizes} "
+                "records): choose candidates from the split, not from the trial's seed"
+            )
+
+
+def _raised(row: AttackRow) -> tuple[Flag, ...]:
+    s, interval = row.summary, row.interval
+    if s is None or interval is None:
+        return ()
+    raised = (
+        # A control's AUC is its own business: bench.board.controls reads it.
+        None if row.control else flags.sign_flipped(row.attack, s.auc, interval.high),
+        None if row.control else flags.many_ties(row.attack, s.tied_fraction),
+        flags.few_seeds(len(row.completed)),
+        flags.tuned_on_labels(row.attack, any(cell.tuned_on_labels for cell in row.completed)),
+        flags.capped(row.attack, any(cell.capped for cell in row.completed), len(row.record_ids)),
+        flags.underpowered(s.nonmembers),
+    )
+    return tuple(flag for flag in raised if flag is not None)

@@ -1,0 +1,194 @@
+"""The columns of the three CSV files, in their order, and which of them a comparison leaves out.
+
+The order up to each ``EXTRA`` is the published interface; a new column goes to the end.
+"""
+
+from __future__ import annotations
+
+VOLATILE = frozenset(
+    {
+        "train_s",
+        "attack_s",
+        "sample_s",
+        "quality_s",
+        "samples_per_s",
+        "peak_mem_mib",
+        "gpu_peak_mem_mib",
+        "device",
+        "arithmetic",
+        "costs",
+    }
+)
+"""Cost: columns (and keys of the JSON's rows) that differ from one run to the next and are never compared.
+
+The precision of the arithmetic is called ``arithmetic`` here, because ``precision`` is a measure of quality.
+"""
+
+VOLATILE_KEYS = frozenset({"stamp", "matrix"})
+"""Keys at the top of ``leaderboard.json`` that are not compared: versions and time, and the matrix's own
+words, since a comment in it changes no result (its result-changing settings stand under ``settings``)."""
+
+ROW = ("dataset", "target", "defense")
+"""What names a row of the leaderboard."""
+
+LEADERBOARD_EXTRA = (
+    "status",
+    "trials",
+    "members",
+    "nonmembers",
+    "smallest_detectable_auc",
+    "attacks_run",
+    "attacks_not_run",
+    "undefended_auc",
+    "undefended_kid",
+    "kid_real",
+    "kid_untrained",
+    "quality_extractor",
+    "quality_n",
+    "claim_unit",
+    "claim_adjacency",
+    "claim_accountant",
+    "claim_epsilon_rdp",
+    "claim_void_reason",
+)
+
+LEADERBOARD = (
+    *ROW,
+    "worst_attack",
+    "access",
+    "auc",
+    "auc_low",
+    "auc_high",
+    "auc_seed_low",
+    "auc_seed_high",
+    "auc_samples",
+    "auc_latent",
+    "auc_decision",
+    "auc_white_box",
+    "auc_updates",
+    "accuracy",
+    "tpr_at_1pct_fpr",
+    "epsilon_claimed",
+    "delta",
+    "epsilon_lower_bound",
+    "kid",
+    "kid_low",
+    "kid_high",
+    "fid",
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+    "seeds",
+    "diverged_runs",
+    "collapsed_runs",
+    "quality_spread",
+    "loss_oscillation",
+    "train_s",
+    "peak_mem_mib",
+    "device",
+    "rank",
+    "flags",
+    "verdict",
+    *LEADERBOARD_EXTRA,
+)
+"""``leaderboard.csv``: a row per data set x target x defense."""
+
+ACCESS_COLUMNS = ("samples", "latent", "decision", "white_box", "updates")
+"""Access levels with an ``auc_`` column of their own on the leaderboard."""
+
+MEASURES = (
+    "auc",
+    "accuracy",
+    "tpr_at_1pct_fpr",
+    "tpr_at_0_1pct_fpr",
+    "advantage",
+    "set_auc",
+    "set_accuracy",
+    "balanced_accuracy",
+)
+"""The privacy measures that have intervals."""
+
+INTERVALS = ("", "_low", "_high", "_seed_low", "_seed_high")
+"""What a measure's columns end with: itself, over records, over training runs."""
+
+ATTACKS = (
+    *ROW,
+    "attack",
+    "access",
+    "knowledge",
+    "adaptive",
+    "members",
+    "nonmembers",
+    "seeds",
+    *(measure + ending for measure in MEASURES for ending in INTERVALS),
+    "attack_s",
+    "flags",
+    "status",
+    "reason",
+    "control",
+    "models_trained",
+    "accuracy_chance",
+    "advantage_null",
+    "realised_fpr_at_1pct",
+    "realised_fpr_at_0_1pct",
+    "tied_fraction",
+)
+"""``attacks.csv``: a row per data set x target x defense x attack."""
+
+QUALITY = (
+    "kid",
+    "kid_low",
+    "kid_high",
+    "fid",
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+    "memorization_gap",
+    "memorization_gap_low",
+    "memorization_gap_high",
+    "memorization_n",
+    "mode_count",
+    "modes_real",
+    "label_entropy",
+    "extractor",
+    "n",
+    "k",
+)
+STABILITY = (
+    "diverged_step",
+    "loss_oscillation",
+    "grad_norm_spike",
+    "kid_best",
+    "kid_final",
+    "kid_regression",
+    "steps_to_best",
+    "snapshots",
+)
+COST = (
+    "train_s",
+    "sample_s",
+    "samples_per_s",
+    "quality_s",
+    "peak_mem_mib",
+    "gpu_peak_mem_mib",
+    "device",
+    "arithmetic",
+)
+
+TRIALS = (
+    *ROW,
+    "seed",
+    "status",
+    *QUALITY,
+    *STABILITY,
+    "collapsed",
+    *COST,
+    "key",
+    "reason",
+    "epsilon_claimed",
+    "delta",
+    "claim_void_reason",
+)
+"""``trials.csv``: a row per data set x target x defense x seed."""

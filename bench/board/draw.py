@@ -1,0 +1,118 @@
+"""Which pictures a board has, where they lie, and what they say in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.board import plots
+from bench.board.names import slug
+from bench.board.rows import Board, Row
+from bench.board.words import number
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG.
+
+    Attributes:
+        file: relative to the results folder, with ``/``.
+        caption: what it shows.
+        alt: what a reader who cannot see it has to know.
+    """
+
+    file: str
+    caption: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The pictures of a board, in the order of the page."""
+
+    scatters: tuple[Picture, ...] = ()
+    rocs: tuple[Picture, ...] = ()
+    sheets: tuple[Picture, ...] = ()
+    curves: tuple[Picture, ...] = ()
+
+
+def write_plots(board: Board, folder: Path) -> Drawn:
+    """Draws everything that the results hold into ``plots/`` of an existing folder."""
+    (folder / "plots").mkdir(exist_ok=True)
+    places = dict.fromkeys((row.dataset, row.target) for row in board.rows)
+    scatters = [_scatter(board, *place, folder) for place in places]
+    return Drawn(
+        scatters=tuple(picture for picture in scatters if picture is not None),
+        rocs=tuple(picture for row in board.rows if (picture := _roc(row, folder)) is not None),
+        sheets=tuple(picture for row in board.rows for picture in _sheets(row, folder)),
+        curves=tuple(picture for row in board.rows if (picture := _curves(row, folder)) is not None),
+    )
+
+
+def _scatter(board: Board, dataset: str, target: str, folder: Path) -> Picture | None:
+    rows = [row for row in board.rows if (row.dataset, row.target) == (dataset, target)]
+    points = []
+    for row in rows:
+        m, shown = row.measured, row.interval
+        if row.worst is not None and shown is not None and m["kid"] is not None:
+            points.append(
+                plots.Point(
+                    row.defense,
+                    row.worst.headline.auc,
+                    m["kid"],
+                    (shown.low, shown.high),
+                    (m["kid_low"], m["kid_high"]),
+                    row.raised("quality_gone"),
+                )
+            )
+    if not points:
+        return None
+    reference = rows[0].lines
+    lines = {}
+    if reference is not None:
+        named = {"real records": reference.real, "untrained": reference.untrained}
+        lines = {name: record.kid for name, record in named.items() if record is not None}
+    file = f"plots/scatter-{slug(dataset, target)}.png"
+    plots.draw_scatter(folder / file, f"{dataset} / {target}", points, lines)
+    said = "; ".join(f"{p.label}: AUC {number(p.auc)}, KID {number(p.kid, 1)}" for p in points)
+    return Picture(file, f"{dataset} / {target}", f"Worst AUC against KID. {said}.")
+
+
+def _roc(row: Row, folder: Path) -> Picture | None:
+    attacks = [attack for attack in row.attacks if attack.summary is not None]
+    if not attacks:
+        return None
+    lines, said = [], []
+    realised: list[tuple[float, float] | None] = []
+    for attack in attacks:
+        s = attack.summary
+        assert s is not None
+        lines.append(
+            plots.RocLine(f"{attack.attack} (AUC {number(s.auc)})", attack.scores, attack.membership)
+        )
+        fpr, tpr = s.realised_fpr_at_1pct, s.tpr_at_1pct_fpr
+        realised.append(None if fpr is None or tpr is None else (fpr, tpr))
+        said.append(f"{attack.attack} {number(s.auc)}")
+    file = f"plots/roc-{slug(*row.place)}.png"
+    plots.draw_roc(folder / file, row.label, lines, realised)
+    return Picture(file, row.label, f"ROC curves; AUC: {', '.join(said)}.")
+
+
+def _sheets(row: Row, folder: Path) -> list[Picture]:
+    made = []
+    for trial in row.trials:
+        if trial.sheet is not None and len(trial.sheet):
+            file = f"plots/samples-{slug(*row.place, trial.seed)}.png"
+            plots.draw_sheet(folder / file, trial.sheet)
+            label = f"{row.label}, seed {trial.seed}"
+            made.append(Picture(file, label, f"Generated records of {label}"))
+    return made
+
+
+def _curves(row: Row, folder: Path) -> Picture | None:
+    histories = {trial.seed: trial.history for trial in row.trials if trial.history}
+    if not histories:
+        return None
+    file = f"plots/training-{slug(*row.place)}.png"
+    plots.draw_curves(folder / file, row.label, histories)
+    return Picture(file, row.label, f"Training history of {row.label}, a line per seed.")

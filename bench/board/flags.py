@@ -1,0 +1,184 @@
+"""Flags: what a reader has to know beside a number, each a small rule with its reason in plain words.
+
+A rule takes figures and answers with a ``Flag`` that says what was seen, or with None. ``EXPLANATIONS`` says
+what each flag means wherever it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bench.metrics.roc import MIN_FALSE_POSITIVES, measurable
+
+EXPLANATIONS = {
+    "sign_flipped": (
+        "The attack ranks non-members above members, beyond its interval: members do differ, "
+        "but the attack reads it the wrong way round, or its score has the wrong sign."
+    ),
+    "black_box_beats_white_box": (
+        "An attack that sees less did clearly better than every attack that sees the networks: the "
+        "white-box attacks that ran are weak, so the true risk may be higher than shown."
+    ),
+    "split_distinguishable": (
+        "A classifier that never saw the model tells members from non-members: the split itself differs, "
+        "and every AUC of this data set may be due to that."
+    ),
+    "many_ties": (
+        "More than half of the candidates share their score with another one: the attack cannot tell those "
+        "apart."
+    ),
+    "few_seeds": "Fewer than three training runs: nothing can be said about how another run would come out.",
+    "quality_gone": "The samples are no better than those of the untrained model: private because useless.",
+    "not_adaptive": (
+        "The defense names attacks made against it, and none of them ran: a defense that only faced attacks "
+        "that do not know it may look better than it is."
+    ),
+    "underpowered": (
+        "Too few non-members to measure a true-positive rate at 1 % false positives (1,000 are needed); the "
+        "column is empty."
+    ),
+    "tuned_on_labels": (
+        "A setting of the attack was chosen with the labels that it is scored on: its figures are too high."
+    ),
+    "capped": "The attack judged only a seeded part of the candidates, because it is expensive.",
+    "defense_inert": (
+        "The defended model gave exactly the same samples as the undefended one of the same seed: the "
+        "defense did nothing."
+    ),
+    "control_failed": (
+        "A control did not read what it must: the instrument is at fault, and no figure of this row is to "
+        "be trusted."
+    ),
+}
+"""What each flag means, for tables, legends and titles."""
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A flag that was raised.
+
+    Attributes:
+        name: one of ``EXPLANATIONS``.
+        seen: the figures that raised it, in words.
+    """
+
+    name: str
+    seen: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {EXPLANATIONS[self.name]} Here: {self.seen}"
+
+
+def names(flags: Iterable[Flag]) -> str:
+    """The names, each once, in the order of ``EXPLANATIONS``, joined by ``;``: a CSV cell.
+
+    >>> names([Flag("capped", ""), Flag("sign_flipped", ""), Flag("capped", "")])
+    'sign_flipped;capped'
+    """
+    raised = {flag.name for flag in flags}
+    return ";".join(name for name in EXPLANATIONS if name in raised)
+
+
+def merged(flags: Iterable[Flag]) -> tuple[Flag, ...]:
+    """Each flag once, in the order of ``EXPLANATIONS``, with everything that was seen."""
+    seen: dict[str, dict[str, None]] = {}
+    for flag in flags:
+        seen.setdefault(flag.name, {})[flag.seen] = None
+    return tuple(Flag(name, " ".join(seen[name])) for name in EXPLANATIONS if name in seen)
+
+
+def sign_flipped(attack: str, auc: float, high: float) -> Flag | None:
+    """AUC below .5 beyond its interval: the shown interval's upper end lies below .5."""
+    return (
+        Flag("sign_flipped", f"{attack}: AUC {auc:.3f}, interval ends at {high:.3f}.") if high < 0.5 else None
+    )
+
+
+def black_box_beats_white_box(
+    black_box: tuple[str, float] | None, white_box: tuple[str, float] | None
+) -> Flag | None:
+    """The best attack without the networks starts above where the best white-box attack's interval ends.
+
+    Args:
+        black_box: the attack with the highest lower end among ``samples``, ``latent``, ``decision``, and
+        that end.
+        white_box: the attack with the highest upper end among ``white_box``, and that end.
+    """
+    if black_box is None or white_box is None or black_box[1] <= white_box[1]:
+        return None
+    seen = f"{black_box[0]} starts at {black_box[1]:.3f}, {white_box[0]} ends at {white_box[1]:.3f}."
+    return Flag("black_box_beats_white_box", seen)
+
+
+def split_distinguishable(auc: float, low: float) -> Flag | None:
+    """The ``blind`` control's AUC interval over records lies above .5."""
+    return Flag("split_distinguishable", f"AUC {auc:.3f}, from {low:.3f}.") if low > 0.5 else None
+
+
+def many_ties(attack: str, tied_fraction: float) -> Flag | None:
+    """More than half of the candidates have a score that another has too, at the seed with most of them."""
+    if tied_fraction <= 0.5:
+        return None
+    return Flag("many_ties", f"{attack}: {tied_fraction:.0%} of the candidates are tied.")
+
+
+def few_seeds(seeds: int) -> Flag | None:
+    """Some, but fewer than three, completed training runs."""
+    return Flag("few_seeds", f"{seeds} completed.") if 0 < seeds < 3 else None
+
+
+def quality_gone(kid: float | None, kid_high: float | None, untrained_kid: float | None) -> Flag | None:
+    """The row's KID interval reaches up to or beyond the untrained line: ``kid_high >= untrained KID``.
+
+    Without an interval the KID itself takes its place; without one of the two figures the rule is silent.
+    """
+    end = kid if kid_high is None else kid_high
+    if kid is None or end is None or untrained_kid is None or end < untrained_kid:
+        return None
+    return Flag("quality_gone", f"KID {kid:.1f}, interval up to {end:.1f}; untrained {untrained_kid:.1f}.")
+
+
+def not_adaptive(named: Iterable[str], ran: Iterable[str]) -> Flag | None:
+    """The defense names adaptive attacks, and no adaptive attack of the row was completed.
+
+    Args:
+        named: the attacks that the defense names.
+        ran: the completed attacks of the row that are adaptive.
+    """
+    wanted = list(named)
+    return Flag("not_adaptive", f"named: {', '.join(wanted)}.") if wanted and not list(ran) else None
+
+
+def underpowered(nonmembers: int, fpr: float = 0.01) -> Flag | None:
+    """Fewer than ten non-members are expected at this FPR: ``nonmembers * fpr < 10``."""
+    if measurable(fpr, nonmembers):
+        return None
+    return Flag("underpowered", f"{nonmembers:,} non-members, {MIN_FALSE_POSITIVES / fpr:,.0f} needed.")
+
+
+def tuned_on_labels(attack: str, tuned: bool) -> Flag | None:
+    """The attack's result says that a setting was chosen on the scored labels."""
+    return Flag("tuned_on_labels", f"{attack}.") if tuned else None
+
+
+def capped(attack: str, was_capped: bool, judged: int) -> Flag | None:
+    """The attack's result says that it judged only some of the candidates."""
+    return Flag("capped", f"{attack}: {judged:,} candidates judged.") if was_capped else None
+
+
+def defense_inert(pairs: Iterable[tuple[int, str | None, str | None]]) -> Flag | None:
+    """A defended trial's samples are byte for byte those of the undefended trial of the same seed.
+
+    Args:
+        pairs: (seed, the defended trial's hash of its samples, the undefended one's); None where there is
+        none.
+    """
+    same = [str(seed) for seed, defended, plain in pairs if defended is not None and defended == plain]
+    return Flag("defense_inert", f"identical samples at seed {', '.join(same)}.") if same else None
+
+
+def control_failed(problems: Iterable[str]) -> Flag | None:
+    """A control does not read what it must; ``problems`` as ``bench.board.controls`` words them."""
+    found = list(problems)
+    return Flag("control_failed", " ".join(found)) if found else None

@@ -1,0 +1,174 @@
+"""The board as one plain page that opens from a folder: no script, no request to anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from bench.board import controls, words
+from bench.board.attack_rows import AttackRow
+from bench.board.draw import Drawn
+from bench.board.flags import EXPLANATIONS
+from bench.board.rows import Board, Row
+from bench.board.tables import split_file
+from bench.board.verdict import access_words, verdict
+from bench.board.words import interval, number
+
+
+def write_page(board: Board, drawn: Drawn, folder: Path) -> None:
+    """``index.html`` in a folder that holds the plots."""
+    (folder / "index.html").write_text(render(board, drawn), encoding="utf-8")
+
+
+def render(board: Board, drawn: Drawn) -> str:
+    """The page; every label is text, whatever it contains."""
+    environment = Environment(
+        loader=PackageLoader("bench.board", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    results = board.results
+    return environment.get_template("index.html.j2").render(
+        name=results.name,
+        summary=summary(board),
+        faults=board.faults,
+        rows=[_row(row) for row in board.rows],
+        attacks=[_attack(row) for row in board.attacks if row.summary is not None and not row.control],
+        controls=[_control(row) for row in board.attacks if row.control],
+        idle=list(_idle(board)),
+        scatters=drawn.scatters,
+        rocs=drawn.rocs,
+        sheets=drawn.sheets,
+        curves=drawn.curves,
+        splits=[
+            {"dataset": dataset, "split": split, "size": f"{len(ids):,}", "file": split_file(dataset, split)}
+            for dataset, parts in results.splits.items()
+            for split, ids in parts.items()
+        ],
+        data=[
+            {"dataset": name, "fingerprint": mark, "duplicates": f"{results.duplicates.get(name, 0):,}"}
+            for name, mark in results.fingerprints.items()
+        ],
+        explanations=EXPLANATIONS,
+        matrix=results.matrix_text,
+        stamp=[(str(key), str(value)) for key, value in results.stamp.items()],
+    )
+
+
+def summary(board: Board) -> str:
+    """What was run and what came of it, in a few sentences."""
+    rows = board.rows
+    judged = [row for row in rows if row.worst is not None]
+    useful = [row for row in judged if not row.raised("quality_gone")]
+    leaking = [row for row in judged if row.interval is not None and row.interval.low > 0.5]
+    attacks = len({row.attack for row in board.attacks if row.summary is not None and not row.control})
+    runs = sum(trial.status == "completed" for trial in board.results.trials)
+    parts = [
+        f"{runs} of {len(board.results.trials)} training runs completed; {len(judged)} of {len(rows)} "
+        "combinations of data set, target and defense were attacked, "
+        f"by {attacks} attack{'s' if attacks != 1 else ''}.",
+        f"{len(leaking)} leak membership beyond chance.",
+    ]
+    if len(useful) < len(judged):
+        parts.append(f"{len(judged) - len(useful)} gave samples no better than an untrained model's.")
+    return " ".join(parts)
+
+
+def _row(row: Row) -> dict[str, Any]:
+    worst, shown, m = row.worst, row.interval, row.measured
+    tpr = worst.row.summary.tpr_at_1pct_fpr if worst and worst.row.summary else None
+    return {
+        "measured": worst is not None,
+        "dataset": row.dataset,
+        "target": row.target,
+        "defense": row.defense,
+        "rank": number(row.rank, 0),
+        "auc": number(worst.headline.auc if worst else None),
+        "auc_interval": words.auc_interval(row),
+        "auc_over": shown.over if shown else "",
+        "worst_attack": worst.headline.worst_attack if worst else words.EMPTY,
+        "threat": access_words(worst.row) if worst else "",
+        "tpr": number(tpr),
+        "kid": number(m["kid"], 1),
+        "kid_interval": interval(m["kid_low"], m["kid_high"], 1),
+        "epsilon": words.epsilon(row),
+        "delta": words.delta(row),
+        "seeds": words.seeds(row),
+        "status": row.status,
+        "flags": row.flags,
+        "verdict": verdict(row),
+    }
+
+
+def _attack(row: AttackRow) -> dict[str, Any]:
+    s = row.summary
+    assert s is not None
+    return {
+        **_names(row),
+        "adaptive": row.adaptive,
+        "access": row.access.replace("_", " "),
+        "knowledge": row.knowledge.replace("_", " "),
+        **_reading(row),
+        "tpr": number(s.tpr_at_1pct_fpr),
+        "realised": "" if s.realised_fpr_at_1pct is None else f"at {number(s.realised_fpr_at_1pct, 4)}",
+        "set_auc": number(s.set_auc),
+        "seeds": len(row.completed),
+        "flags": row.flags,
+    }
+
+
+def _control(row: AttackRow) -> dict[str, Any]:
+    expected = controls.EXPECTED.get(controls.name_of(row.attack))
+    if row.summary is None:
+        judged = f"{row.status.replace('_', ' ')}{f': {row.reason}' if row.reason else ''}"
+    elif found := controls.problem(row):
+        judged = f"Fault. {found}"
+    elif controls.name_of(row.attack) == "blind" and row.summary.auc_low > 0.5:
+        judged = "The split itself can be told apart."
+    else:
+        judged = "as expected" if expected else words.EMPTY
+    return {
+        **_names(row),
+        "expected": expected.words if expected else words.EMPTY,
+        **_reading(row),
+        "verdict": judged,
+    }
+
+
+def _names(row: AttackRow) -> dict[str, Any]:
+    return {"dataset": row.dataset, "target": row.target, "defense": row.defense, "attack": row.attack}
+
+
+def _reading(row: AttackRow) -> dict[str, Any]:
+    s, shown = row.summary, row.interval
+    return {
+        "auc": number(s.auc if s else None),
+        "auc_interval": f"{words.auc_interval(row)}, {shown.over}" if shown else "",
+        "accuracy": number(s.accuracy if s else None),
+        "chance": number(s.accuracy_chance) if s else "",
+    }
+
+
+def _idle(board: Board) -> Iterator[dict[str, Any]]:
+    """Trials and attacks without a number, and why; an attack only where its trial is not the reason."""
+    for row in board.rows:
+        place = {"dataset": row.dataset, "target": row.target, "defense": row.defense}
+        if row.reason or row.status != "completed":
+            missing = ", ".join(str(t.seed) for t in row.trials if t.status != "completed")
+            yield {**place, "attack": "", "seeds": missing, "status": row.status, "reason": row.reason}
+        for attack in (*row.attacks, *row.controls):
+            lost = [cell for cell in attack.cells if cell.status != "completed"]
+            if lost and row.status == "completed":
+                seeds = ", ".join(str(cell.seed) for cell in lost)
+                yield {
+                    **place,
+                    "attack": attack.attack,
+                    "seeds": seeds,
+                    "status": attack.status,
+                    "reason": attack.reason,
+                }

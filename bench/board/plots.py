@@ -1,0 +1,240 @@
+"""The pictures of a board, drawn without a display; the same results give the same bytes.
+
+Every function draws from plain figures, so that each can be tried alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from bench.board.palette import style
+from bench.metrics.roc import roc_curve
+
+DPI = 110
+METADATA: dict[str, Any] = {"Software": None}  # else each file would carry the version of matplotlib
+SHEET_COLUMNS = 8
+SHEET_RECORDS = 48
+CURVE_POINTS = 300
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One row of the leaderboard in the scatter.
+
+    Attributes:
+        label: the defense.
+        auc, kid: the figures; ``auc_interval``, ``kid_interval`` theirs, or None.
+        useless: whether the samples are no better than the untrained model's.
+    """
+
+    label: str
+    auc: float
+    kid: float
+    auc_interval: Interval | None
+    kid_interval: Interval | None
+    useless: bool = False
+
+
+@dataclass(frozen=True)
+class RocLine:
+    """One attack in a ROC plot: ``scores`` ``(seeds, n)``, ``membership`` ``(n,)``."""
+
+    label: str
+    scores: NDArray[np.float64]
+    membership: NDArray[np.bool_]
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes a PNG without anything that differs between runs."""
+    FigureCanvasAgg(figure)
+    figure.savefig(path, dpi=DPI, metadata=METADATA, facecolor="white")
+
+
+def draw_scatter(path: Path, title: str, points: Sequence[Point], lines: Mapping[str, float]) -> None:
+    """Privacy (worst AUC) against quality (KID), with chance and the reference lines.
+
+    Args:
+        points: the rows of one data set and target.
+        lines: name -> KID of each reference line.
+    """
+    figure, axes = _axes(title, (6.4, 4.6))
+    axes.axvline(0.5, color="0.35", linestyle="--", linewidth=1)
+    axes.annotate(
+        "chance", (0.5, 1), xycoords=("data", "axes fraction"), xytext=(3, -3), textcoords="offset points",
+        va="top", fontsize=8, color="0.35",
+    )  # fmt: skip
+    _kid_axis(axes, points, lines)
+    for name, kid in lines.items():
+        axes.axhline(kid, color="0.6", linestyle=":", linewidth=1)
+        axes.annotate(
+            name, (1, kid), xycoords=("axes fraction", "data"), xytext=(-3, 2), textcoords="offset points",
+            ha="right", fontsize=8, color="0.35",
+        )  # fmt: skip
+    for index, point in enumerate(points):
+        look = style(index)
+        axes.errorbar(
+            [point.auc], [point.kid],
+            xerr=_bars(point.auc, point.auc_interval), yerr=_bars(point.kid, point.kid_interval),
+            color=look.colour, marker=look.mark, markersize=7, linestyle="none", elinewidth=1, capsize=2,
+            markerfacecolor="white" if point.useless else look.colour,
+            label=point.label + (" (useless samples)" if point.useless else ""),
+        )  # fmt: skip
+    reach = [0.45, 0.55, *(x for p in points for x in (p.auc, *(p.auc_interval or ())))]
+    axes.set_xlim(max(0.0, min(reach) - 0.02), min(1.0, max(reach) + 0.02) + 0.005)
+    axes.set_xlabel("AUC of the worst attack (left is private)")
+    axes.set_ylabel("KID x 1000 (down is faithful)")
+    _legend(axes, len(points))
+    save(figure, path)
+
+
+def _kid_axis(axes: Axes, points: Sequence[Point], lines: Mapping[str, float]) -> None:
+    """Linear, unless one KID dwarfs the others: then logarithmic above 10, since KID may be negative."""
+    ends = [p.kid for p in points] + [k for p in points for k in p.kid_interval or ()] + list(lines.values())
+    highest, lowest = max(ends), min(ends)
+    if highest > 20 * max(10.0, float(np.median(ends))) or highest > 100:
+        axes.set_yscale("symlog", linthresh=10)
+        axes.set_ylim(min(-2.0, lowest * 1.2), highest * 1.6)
+        ticks = [
+            t
+            for t in (-100, -10, 0, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
+            if lowest <= t <= highest * 1.6
+        ]
+        axes.set_yticks(ticks, [str(t) for t in ticks])
+        axes.minorticks_off()
+    else:
+        axes.margins(y=0.12)
+
+
+def _bars(value: float, interval: Interval | None) -> NDArray[np.float64] | None:
+    """Lengths below and above; a headline's interval need not contain its point, hence not below 0."""
+    if interval is None:
+        return None
+    return np.array([[max(0.0, value - interval[0])], [max(0.0, interval[1] - value)]])
+
+
+def mean_roc(
+    scores: NDArray[np.float64], membership: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The largest TPR at each attainable FPR k / |N|, mean over seeds: FPR and TPR, each ``(|N| + 1,)``."""
+    n = int((~membership).sum())
+    fpr = np.arange(n + 1) / n
+    total = np.zeros(n + 1)
+    for run in scores:
+        curve = roc_curve(run, membership)
+        # The curve's FPRs are k / n up to rounding; compare the whole numbers.
+        reached = np.rint(curve.fpr * n)
+        last = np.searchsorted(reached, np.arange(n + 1), side="right") - 1
+        total += curve.tpr[last]
+    return fpr, total / len(scores)
+
+
+def draw_roc(
+    path: Path, title: str, lines: Sequence[RocLine], realised: Sequence[tuple[float, float] | None]
+) -> None:
+    """ROC curves on logarithmic axes, the chance line, and each attack's realised 1 % FPR point.
+
+    Args:
+        lines: the completed attacks of one row, controls left out.
+        realised: per attack the (FPR, TPR) realised for 1 %, or None where too few records measure it.
+    """
+    figure, axes = _axes(title, (5.6, 4.8))
+    low = min(1 / max(len(line.membership), 1) for line in lines)
+    floor = 10.0 ** np.floor(np.log10(low))
+    grid = np.geomspace(floor, 1, 50)
+    axes.plot(grid, grid, color="0.35", linestyle="--", linewidth=1, label="chance")
+    for index, (line, point) in enumerate(zip(lines, realised, strict=True)):
+        look = style(index)
+        fpr, tpr = mean_roc(line.scores, line.membership)
+        axes.step(
+            np.maximum(fpr, floor), np.maximum(tpr, floor), where="post", color=look.colour,
+            linestyle=look.line, linewidth=1.4, label=line.label,
+        )  # fmt: skip
+        if point is not None and min(point) > 0:
+            axes.plot(
+                *point, color=look.colour, marker=look.mark, markersize=6, markeredgecolor="white", zorder=4
+            )
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlim(floor, 1)
+    axes.set_ylim(floor, 1.05)
+    axes.set_xlabel("false-positive rate")
+    axes.set_ylabel("true-positive rate")
+    _legend(axes, len(lines) + 1)
+    save(figure, path)
+
+
+def draw_curves(path: Path, title: str, histories: Mapping[int, Mapping[str, NDArray[np.float64]]]) -> None:
+    """The training history of one row: a panel per column, a line per seed.
+
+    Args:
+        histories: seed -> column -> array over training steps.
+    """
+    columns = list(dict.fromkeys(name for history in histories.values() for name in history))
+    figure = Figure(figsize=(6.4, 1.1 + 1.35 * len(columns)), layout="constrained")
+    figure.suptitle(title, fontsize=10)
+    panels = figure.subplots(len(columns), 1, squeeze=False, sharex=True)[:, 0]
+    for axes, column in zip(panels, columns, strict=True):
+        for index, (seed, history) in enumerate(histories.items()):
+            if column not in history:
+                continue
+            step, mean = thinned(np.asarray(history[column], dtype=np.float64))
+            axes.plot(step, mean, color=style(index).colour, linewidth=1, label=f"seed {seed}")
+        axes.set_ylabel(column.replace("_", "\n", 1), fontsize=8)
+        axes.tick_params(labelsize=8)
+        axes.grid(alpha=0.25)
+    panels[-1].set_xlabel("training step", fontsize=8)
+    panels[0].legend(fontsize=7, loc="upper right", ncols=3, frameon=False)
+    save(figure, path)
+
+
+def thinned(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """At most ``CURVE_POINTS`` means over equal stretches, with the middle step of each; NaN stays NaN."""
+    parts = np.array_split(np.arange(len(values)), min(CURVE_POINTS, max(1, len(values))))
+    return np.array([p.mean() for p in parts if len(p)]), np.array(
+        [values[p].mean() for p in parts if len(p)]
+    )
+
+
+def draw_sheet(path: Path, sheet: NDArray[np.uint8]) -> None:
+    """The first records of ``(n, channels, height, width)`` as tiles, unscaled; a page enlarges them."""
+    from matplotlib.image import imsave
+
+    records = sheet[:SHEET_RECORDS]
+    n, channels, height, width = records.shape
+    columns = min(SHEET_COLUMNS, n)
+    rows = -(-n // columns)
+    # What is neither grey nor RGB is shown as the mean of its channels.
+    colour = records if channels == 3 else np.repeat(np.rint(records.mean(axis=1, keepdims=True)), 3, axis=1)
+    tiles = np.zeros((rows * (height + 1) - 1, columns * (width + 1) - 1, 3), dtype=np.uint8)
+    for index, record in enumerate(colour.astype(np.uint8)):
+        top, left = index // columns * (height + 1), index % columns * (width + 1)
+        tiles[top : top + height, left : left + width] = record.transpose(1, 2, 0)
+    imsave(path, tiles, metadata=METADATA)
+
+
+def _axes(title: str, size: tuple[float, float]) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots()
+    # A label is data, not markup: an unescaped $ would start a formula.
+    axes.set_title(title, fontsize=10, parse_math=False)
+    axes.grid(alpha=0.25)
+    return figure, axes
+
+
+def _legend(axes: Axes, entries: int) -> None:
+    legend = axes.legend(
+        fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(0, -0.13), ncols=1 if entries > 8 else 2
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)

@@ -1,0 +1,240 @@
+"""Rows of the leaderboard: a data set x target x defense, judged by its worst attack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bench.board import controls, flags
+from bench.board.attack_rows import AttackRow, Shown, attack_rows, joint_status, shown
+from bench.board.columns import ACCESS_COLUMNS
+from bench.board.flags import Flag
+from bench.board.trial_rows import lines_by_place, row_columns
+from bench.board.verdict import verdict
+from bench.board.worst import Worst, worst_attack, worst_per_access
+from bench.metrics.ranks import rank_rows
+from bench.results import Lines, Results, Trial
+
+UNDEFENDED = "none"
+BLACK_BOX = ("samples", "latent", "decision")
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One row of the leaderboard.
+
+    Attributes:
+        status, reason: of its trials together.
+        trials: a seed each.
+        attacks, controls: its attack rows, all statuses.
+        worst: None when no attack was completed.
+        per_access: access level -> the worst attack of that level.
+        measured: quality, stability, cost and claim, as columns.
+        flags: what was raised, the worst attack's own included.
+        rank: 1 + the rows of the same data set that leak significantly less, or None.
+        undefended: the row without a defense, of the same data set and target.
+    """
+
+    dataset: str
+    target: str
+    defense: str
+    status: str
+    reason: str
+    trials: tuple[Trial, ...]
+    attacks: tuple[AttackRow, ...]
+    controls: tuple[AttackRow, ...]
+    worst: Worst | None
+    per_access: Mapping[str, Worst]
+    measured: Mapping[str, Any]
+    lines: Lines | None
+    flags: tuple[Flag, ...] = ()
+    rank: int | None = None
+    undefended: Row | None = None
+
+    @property
+    def label(self) -> str:
+        """Data set, target and defense, for people."""
+        return f"{self.dataset} / {self.target} / {self.defense}"
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Data set, target and defense."""
+        return self.dataset, self.target, self.defense
+
+    @property
+    def interval(self) -> Shown | None:
+        """The headline's interval as shown."""
+        if self.worst is None:
+            return None
+        h = self.worst.headline
+        return shown(h.auc_low, h.auc_high, h.auc_seed_low, h.auc_seed_high)
+
+    def raised(self, name: str) -> bool:
+        """Whether the flag of this name was raised."""
+        return any(flag.name == name for flag in self.flags)
+
+    def columns(self) -> dict[str, Any]:
+        """The cells of ``leaderboard.csv``; what was not measured is None."""
+        h = self.worst.headline if self.worst else None
+        summary = self.worst.row.summary if self.worst else None
+        plain = self.undefended
+        return {
+            "dataset": self.dataset,
+            "target": self.target,
+            "defense": self.defense,
+            "worst_attack": h.worst_attack if h else None,
+            "access": self.worst.row.access if self.worst else None,
+            **{
+                name: getattr(h, name, None) if h else None
+                for name in ("auc", "auc_low", "auc_high", "auc_seed_low", "auc_seed_high")
+            },
+            **{
+                f"auc_{level}": self.per_access[level].headline.auc if level in self.per_access else None
+                for level in ACCESS_COLUMNS
+            },
+            "accuracy": summary.accuracy if summary else None,
+            "tpr_at_1pct_fpr": summary.tpr_at_1pct_fpr if summary else None,
+            "epsilon_lower_bound": None,
+            **self.measured,
+            "rank": self.rank,
+            "flags": flags.names(self.flags),
+            "verdict": verdict(self),
+            "status": self.status,
+            "members": h.members if h else None,
+            "nonmembers": h.nonmembers if h else None,
+            "smallest_detectable_auc": h.smallest_detectable_auc if h else None,
+            "attacks_run": ";".join(row.attack for row in self.attacks if row.summary is not None) or None,
+            "attacks_not_run": ";".join(
+                f"{row.attack} ({row.status})" for row in self.attacks if row.summary is None
+            )
+            or None,
+            "undefended_auc": plain.worst.headline.auc if plain and plain.worst else None,
+            "undefended_kid": plain.measured["kid"] if plain else None,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Board:
+    """Everything that tables, plots and the page are made of."""
+
+    results: Results
+    rows: tuple[Row, ...]
+    attacks: tuple[AttackRow, ...]
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What controls read that they must not, one line per row of the leaderboard."""
+        return tuple(
+            f"{row.label}: {found}"
+            for row in self.rows
+            for c in row.controls
+            if (found := controls.problem(c))
+        )
+
+
+def build(results: Results, adaptive_attacks: Mapping[str, Sequence[str]] | None = None) -> Board:
+    """All rows of ``results``.
+
+    Args:
+        results: what a run found.
+        adaptive_attacks: defense label -> the attacks that the defense names as made against it.
+    """
+    attacks = attack_rows(results)
+    groups: dict[tuple[str, str, str], list[Trial]] = {}
+    for trial in results.trials:
+        groups.setdefault((trial.dataset, trial.target, trial.defense), []).append(trial)
+    lines = lines_by_place(results.lines)
+    rows = [_row(trials, attacks, lines.get(place[:2]), results) for place, trials in groups.items()]
+    plain = {(row.dataset, row.target): row for row in rows if row.defense == UNDEFENDED}
+    rows = [replace(row, undefended=_other(plain.get((row.dataset, row.target)), row)) for row in rows]
+    named = adaptive_attacks or {}
+    rows = [replace(row, flags=_raised(row, attacks, named.get(row.defense, ()))) for row in rows]
+    ranks = _ranks(rows)
+    return Board(results, tuple(replace(row, rank=ranks.get(_key(row))) for row in rows), attacks)
+
+
+def _other(plain: Row | None, row: Row) -> Row | None:
+    return None if plain is row else plain
+
+
+def _row(trials: Sequence[Trial], attacks: Sequence[AttackRow], lines: Lines | None, results: Results) -> Row:
+    first = trials[0]
+    place = (first.dataset, first.target, first.defense)
+    own = tuple(row for row in attacks if row.row == place and not row.control)
+    resamples = int(results.settings["resamples"])
+    worst = worst_attack(own, resamples)
+    status, reason = joint_status((trial.status, trial.seed, trial.reason) for trial in trials)
+    return Row(
+        *place,
+        status=status,
+        reason=reason,
+        trials=tuple(trials),
+        attacks=own,
+        controls=tuple(row for row in attacks if row.row == place and row.control),
+        worst=worst,
+        per_access=worst_per_access(own, resamples, worst),
+        measured=row_columns(trials, lines),
+        lines=lines,
+    )
+
+
+def _raised(row: Row, attacks: Sequence[AttackRow], adaptive: Sequence[str]) -> tuple[Flag, ...]:
+    raised: list[Flag | None] = []
+    done = [a for a in row.attacks if a.summary is not None]
+    for attack in done:
+        # The worst attack's own flags belong to the headline; a flipped sign hides a leak in any attack.
+        is_worst = row.worst is not None and attack is row.worst.row
+        raised += [f for f in attack.flags if is_worst or f.name == "sign_flipped"]
+    ends = [(a.attack, a.access, a.interval) for a in done]
+    black = max(
+        ((n, i.low) for n, access, i in ends if i and access in BLACK_BOX), key=lambda e: e[1], default=None
+    )
+    white = max(
+        ((n, i.high) for n, access, i in ends if i and access == "white_box"),
+        key=lambda e: e[1],
+        default=None,
+    )
+    raised.append(flags.black_box_beats_white_box(black, white))
+    for attack in attacks:  # the blind control never sees a release, so it speaks of the data set as a whole
+        s = attack.summary
+        if (
+            s
+            and attack.control
+            and attack.dataset == row.dataset
+            and controls.name_of(attack.attack) == "blind"
+        ):
+            raised.append(flags.split_distinguishable(s.auc, s.auc_low))
+    raised.append(flags.few_seeds(row.measured["seeds"]))
+    measured = row.measured
+    raised.append(flags.quality_gone(measured["kid"], measured["kid_high"], measured["kid_untrained"]))
+    if done:
+        raised.append(flags.not_adaptive(adaptive, [a.attack for a in done if a.adaptive]))
+    plain = {t.seed: t.artifacts.get("sample") for t in row.undefended.trials} if row.undefended else {}
+    raised.append(
+        flags.defense_inert((t.seed, t.artifacts.get("sample"), plain.get(t.seed)) for t in row.trials)
+    )
+    raised.append(flags.control_failed(found for c in row.controls if (found := controls.problem(c))))
+    return flags.merged(flag for flag in raised if flag is not None)
+
+
+def _ranks(rows: Sequence[Row]) -> dict[str, int | None]:
+    """Ranks per data set, among the rows judged on the same candidates: the largest such group of it."""
+    ranks: dict[str, int | None] = {}
+    for dataset in dict.fromkeys(row.dataset for row in rows):
+        judged: dict[str, list[Row]] = {}
+        for row in rows:
+            if row.dataset == dataset and row.worst is not None:
+                judged.setdefault(row.worst.replicates.pairing, []).append(row)
+        if judged:
+            paired = max(judged.values(), key=len)
+            excluded = [
+                _key(row) for row in paired if row.raised("quality_gone") or row.measured["diverged_runs"]
+            ]
+            replicates = {_key(row): row.worst.replicates for row in paired if row.worst is not None}
+            ranks |= rank_rows(replicates, excluded)
+    return ranks
+
+
+def _key(row: Row) -> str:
+    return "\x1f".join(row.place)

@@ -1,0 +1,71 @@
+"""The leaderboard for a terminal."""
+
+from __future__ import annotations
+
+import io
+
+from bench.board import words
+from bench.board.rows import Board
+from bench.board.words import number
+
+
+def leaderboard_text(
+    board: Board, width: int | None = None, colour: bool = False, verdicts: bool = True
+) -> str:
+    """The table and, below it, a verdict per row.
+
+    Args:
+        board: from ``bench.board.rows.build``.
+        width: columns of the terminal; None takes the terminal's own.
+        colour: whether to mark text with ANSI codes.
+        verdicts: whether to add the verdicts.
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    out = io.StringIO()
+    console = Console(file=out, width=width, force_terminal=colour, no_color=not colour, highlight=False)
+    for fault in board.faults:
+        console.print(Text(f"The instrument is at fault. {fault}", style="bold red"))
+    table = Table(title=Text(board.results.name), title_justify="left", expand=False)
+    for name in (
+        "rank",
+        "data set",
+        "target",
+        "defense",
+        "AUC",
+        "95 %",
+        "worst attack",
+        "KID",
+        "epsilon",
+        "seeds",
+        "flags",
+    ):
+        right = name in ("rank", "AUC", "KID", "epsilon", "seeds")
+        table.add_column(
+            name,
+            justify="right" if right else "left",
+            no_wrap=name in ("AUC", "rank", "KID"),
+            overflow="fold",
+        )
+    for row in board.rows:
+        flags = ", ".join(part for part in (words.status(row), *(f.name for f in row.flags)) if part)
+        cells = (
+            number(row.rank, 0),
+            *row.place,
+            number(row.worst.headline.auc if row.worst else None),
+            words.auc_interval(row),
+            row.worst.headline.worst_attack if row.worst else words.EMPTY,
+            number(row.measured["kid"], 1),
+            " ".join(part for part in (words.epsilon(row), words.delta(row)) if part),
+            words.seeds(row),
+            flags,
+        )
+        # Text, not str: a label such as [bold] is data, not markup.
+        table.add_row(*(Text(cell) for cell in cells), style="" if row.worst else "dim")
+    console.print(table)
+    if verdicts:
+        for row in board.rows:
+            console.print(Text.assemble((row.label, "bold"), ": ", row.columns()["verdict"]))
+    return out.getvalue()

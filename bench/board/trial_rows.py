@@ -1,0 +1,128 @@
+"""Rows of trials, and what the trials of one row of the leaderboard say together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bench.board.columns import QUALITY, STABILITY
+from bench.metrics.stability import collapsed
+from bench.results import Lines, PrivacyClaim, Trial
+
+
+def trial_columns(trial: Trial, lines: Lines | None) -> dict[str, Any]:
+    """The cells of ``trials.csv``; what was not measured is None."""
+    cost = trial.costs
+    train, sample = cost.get("train"), cost.get("sample")
+    claim = trial.claim
+    return {
+        "dataset": trial.dataset,
+        "target": trial.target,
+        "defense": trial.defense,
+        "seed": trial.seed,
+        "status": trial.status,
+        **{name: None if trial.quality is None else getattr(trial.quality, name) for name in QUALITY},
+        **{name: None if trial.stability is None else getattr(trial.stability, name) for name in STABILITY},
+        # How many and which: the list itself is in the JSON.
+        "snapshots": None if trial.stability is None else len(trial.stability.snapshots),
+        "collapsed": is_collapsed(trial, lines),
+        "train_s": None if train is None else train.wall_s,
+        "sample_s": None if sample is None else sample.wall_s,
+        "samples_per_s": sample.items / sample.wall_s
+        if sample and sample.items and sample.wall_s > 0
+        else None,
+        "quality_s": cost["quality"].wall_s if "quality" in cost else None,
+        "peak_mem_mib": largest(c.peak_mem_mib for c in cost.values()),
+        "gpu_peak_mem_mib": largest(c.gpu_peak_mem_mib for c in cost.values()),
+        "device": None if train is None else train.device,
+        "arithmetic": None if train is None else train.precision,
+        "key": trial.key,
+        "reason": trial.reason,
+        "epsilon_claimed": None if claim is None else claim.epsilon,
+        "delta": None if claim is None else claim.delta,
+        "claim_void_reason": None if claim is None else claim.void_reason,
+    }
+
+
+def row_columns(trials: Sequence[Trial], lines: Lines | None) -> dict[str, Any]:
+    """Quality, stability, cost and claim of one row of the leaderboard, from its completed trials.
+
+    Quality figures are means over seeds. ``kid_low`` and ``kid_high`` are the means of the trials' own
+    jackknife limits: an interval over records, given these trained models, like each trial's. It is not
+    narrowed by the number of seeds, because the seeds share their holdout, so their errors move together by
+    an unknown amount; for whatever correlation, the standard deviation of a mean is at most the mean of the
+    standard deviations. What another training run would give is ``quality_spread``'s to say.
+    """
+    done = [trial for trial in trials if trial.status == "completed"]
+    quality = [trial.quality for trial in done if trial.quality is not None]
+    final = [record.kid for record in quality]
+    measured = ("kid", "kid_low", "kid_high", "fid", "precision", "recall", "density", "coverage")
+    real = lines.real if lines else None
+    untrained = lines.untrained if lines else None
+    collapses = [is_collapsed(trial, lines) for trial in done]
+    train = [trial.costs["train"] for trial in done if "train" in trial.costs]
+    return {
+        **{name: mean(getattr(record, name) for record in quality) for name in measured},
+        "seeds": len(done),
+        "diverged_runs": sum(trial.status == "diverged" for trial in trials),
+        # None of the trials told: empty, not 0.
+        "collapsed_runs": None if all(c is None for c in collapses) else sum(c is True for c in collapses),
+        "quality_spread": float(np.std(final, ddof=1)) if len(final) >= 3 else None,
+        "loss_oscillation": mean(t.stability.loss_oscillation for t in done if t.stability is not None),
+        "train_s": mean(cost.wall_s for cost in train),
+        "peak_mem_mib": largest(c.peak_mem_mib for trial in done for c in trial.costs.values()),
+        "device": ";".join(sorted({cost.device for cost in train})) or None,
+        "trials": len(trials),
+        "kid_real": real.kid if real else None,
+        "kid_untrained": untrained.kid if untrained else None,
+        "quality_extractor": ";".join(sorted({record.extractor for record in quality})) or None,
+        "quality_n": min((record.n for record in quality), default=None),
+        **_claim_columns([trial.claim for trial in done if trial.claim is not None]),
+    }
+
+
+def _claim_columns(claims: Sequence[PrivacyClaim]) -> dict[str, Any]:
+    """The weakest of the seeds' claims; a claim that is void at one seed is void for the row."""
+    if not claims:
+        names = ("epsilon_claimed", "delta", *(f"claim_{n}" for n in _CLAIM_WORDS), *_CLAIM_REST)
+        return dict.fromkeys(names)
+    void = [claim for claim in claims if claim.epsilon is None]
+    worst = void[0] if void else max(claims, key=lambda claim: claim.epsilon or 0.0)
+    return {
+        "epsilon_claimed": worst.epsilon,
+        "delta": worst.delta,
+        **{f"claim_{name}": getattr(worst, name) for name in _CLAIM_WORDS},
+        "claim_epsilon_rdp": None if void else worst.epsilon_rdp,
+        "claim_void_reason": worst.void_reason,
+    }
+
+
+_CLAIM_WORDS = ("unit", "adjacency", "accountant")
+_CLAIM_REST = ("claim_epsilon_rdp", "claim_void_reason")
+
+
+def is_collapsed(trial: Trial, lines: Lines | None) -> bool | None:
+    """Whether the trial's generator shows only a small part of the data; None where nothing could tell."""
+    quality = trial.quality
+    if quality is None:
+        return None
+    real = lines.real.coverage if lines and lines.real else None
+    return collapsed(quality.coverage, real, quality.mode_count, quality.modes_real)
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """Mean of what was measured, or None."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def largest(values: Iterable[float | None]) -> float | None:
+    """Largest of what was measured, or None."""
+    return max((value for value in values if value is not None), default=None)
+
+
+def lines_by_place(lines: Iterable[Lines]) -> Mapping[tuple[str, str], Lines]:
+    """Data set and target -> the reference lines."""
+    return {(line.dataset, line.target): line for line in lines}

@@ -1,0 +1,95 @@
+"""One line per row in plain words: what a reader may conclude, and what not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bench.board.attack_rows import AttackRow
+from bench.board.worst import Worst
+
+if TYPE_CHECKING:
+    from bench.board.rows import Row
+
+
+def verdict(row: Row) -> str:
+    """The row in one line: status, worst attack, what was not run, quality, claim."""
+    parts = [_status(row), _leak(row), _apart(row.worst), _not_run(row.attacks), _quality(row), _claim(row)]
+    return " ".join(part for part in parts if part)
+
+
+def _status(row: Row) -> str:
+    if row.status != "completed":
+        return f"{row.status.replace('_', ' ').capitalize()}{f': {row.reason}' if row.reason else ''}."
+    return f"Some runs are missing here: {row.reason}." if row.reason else ""
+
+
+def _leak(row: Row) -> str:
+    worst, interval = row.worst, row.interval
+    if worst is None or interval is None:
+        return (
+            "" if row.status != "completed" else "No attack was completed, so nothing is known of the leak."
+        )
+    h, attack = worst.headline, worst.row
+    if row.raised("quality_gone"):
+        start = "Private because useless:" if interval.low <= 0.5 else "Useless, and leaks all the same:"
+    elif interval.low > 0.5:
+        start = "Leaks:"
+    else:
+        start = "No leak told from chance, which proves none:"
+    runs = f"{h.seeds} training run{'s' if h.seeds > 1 else ''}"
+    of = f"the worst of {len(h.attacks)} attacks" if len(h.attacks) > 1 else "the only attack"
+    return (
+        f"{start} {of}, {h.worst_attack} ({access_words(attack)}), reaches AUC {h.auc:.3f} "
+        f"(95 % {interval.low:.3f} to {interval.high:.3f} over {interval.over}, {runs}); "
+        f"{h.members:,} members and {h.nonmembers:,} non-members tell {h.smallest_detectable_auc:.3f} or "
+        "more from chance (.5)."
+    )
+
+
+def access_words(attack: AttackRow) -> str:
+    """Access and knowledge of an attack, for people."""
+    knows = "" if attack.knowledge == "nothing" else f", knows {attack.knowledge.replace('_', ' ')}"
+    return f"{attack.access.replace('_', ' ')} access{knows}"
+
+
+def _apart(worst: Worst | None) -> str:
+    """Attacks that read higher than the headline on other candidates or seeds: not compared, not hidden."""
+    if worst is None:
+        return ""
+    higher = [
+        f"{row.attack} ({len(row.record_ids):,} candidates, AUC {row.summary.auc:.3f})"
+        for row in worst.apart
+        if row.summary is not None and row.summary.auc > worst.headline.auc
+    ]
+    return f"Higher, but on other candidates or runs and not compared: {', '.join(higher)}." if higher else ""
+
+
+def _not_run(attacks: tuple[AttackRow, ...]) -> str:
+    missing = [f"{row.attack} ({row.status.replace('_', ' ')})" for row in attacks if row.summary is None]
+    return f"Not run: {', '.join(missing)}." if missing else ""
+
+
+def _quality(row: Row) -> str:
+    m = row.measured
+    if m["kid"] is None:
+        return "Sample quality was not measured." if row.status == "completed" else ""
+    beside = [
+        f"{name} {m[key]:.1f}"
+        for name, key in (("real records", "kid_real"), ("untrained", "kid_untrained"))
+        if m[key] is not None
+    ]
+    against = f" against {', '.join(beside)}" if beside else ""
+    gone = "; no better than untrained" if row.raised("quality_gone") else ""
+    return f"Samples: KID {m['kid']:.1f} (95 % {m['kid_low']:.1f} to {m['kid_high']:.1f}){against}{gone}."
+
+
+def _claim(row: Row) -> str:
+    m = row.measured
+    if m["claim_unit"] is None:
+        return ""
+    if m["epsilon_claimed"] is None:
+        return f"No privacy claim: {m['claim_void_reason']}."
+    return (
+        f"Claims epsilon {m['epsilon_claimed']:.3g} at delta {m['delta']:.3g} per {m['claim_unit']} "
+        f"({m['claim_adjacency']}, {m['claim_accountant'].upper()}); this run does not test the claim."
+    )

@@ -1,0 +1,55 @@
+"""Figures as people read them: the same in page, Markdown and terminal; what is None is a dash."""
+
+from __future__ import annotations
+
+from bench.board.attack_rows import AttackRow
+from bench.board.rows import Row
+
+EMPTY = "–"  # noqa: RUF001 (a dash is meant)
+
+
+def number(value: float | int | None, digits: int = 3) -> str:
+    """A figure with so many decimals.
+
+    >>> number(0.51234), number(None), number(-0.01, 1)
+    ('0.512', '–', '0.0')
+    """
+    if value is None:
+        return EMPTY
+    return f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0: no negative zero
+
+
+def interval(low: float | None, high: float | None, digits: int = 3) -> str:
+    """``low to high``, or nothing."""
+    return "" if low is None or high is None else f"{number(low, digits)} to {number(high, digits)}"
+
+
+def auc_interval(row: Row | AttackRow) -> str:
+    """The interval as shown, without what it is over."""
+    shown = row.interval
+    return "" if shown is None else interval(shown.low, shown.high)
+
+
+def epsilon(row: Row) -> str:
+    """The claimed epsilon; ``void`` where a claim is void, a dash where nothing is claimed."""
+    m = row.measured
+    if m["claim_unit"] is None:
+        return EMPTY
+    return "void" if m["epsilon_claimed"] is None else f"{m['epsilon_claimed']:.3g}"
+
+
+def delta(row: Row) -> str:
+    """``at delta ...``, or nothing."""
+    m = row.measured
+    return "" if m["epsilon_claimed"] is None else f"at delta {m['delta']:.2g}"
+
+
+def seeds(row: Row) -> str:
+    """Completed of all trials where they differ."""
+    done, asked = row.measured["seeds"], row.measured["trials"]
+    return str(done) if done == asked else f"{done} of {asked}"
+
+
+def status(row: Row) -> str:
+    """Empty for a completed row, else its status in words."""
+    return "" if row.status == "completed" else row.status.replace("_", " ")

@@ -1,0 +1,167 @@
+"""Gathers what the store holds of a plan into ``Results``, the input of the board."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from bench.matrix import ResolvedMatrix
+from bench.metrics.quality import QualityRecord
+from bench.metrics.stability import StabilityRecord, measure_stability
+from bench.plan.graph import Plan, PlannedCell, PlannedLines, PlannedTrial, Step
+from bench.plan.status import State, cell_state, step_states
+from bench.results import Cell, CellStatus, Cost, Lines, PrivacyClaim, Results, Trial, TrialStatus
+from bench.stamp import make_stamp
+from bench.steps.findings import DIVERGED
+from bench.store import Artifact, Store
+
+SHEET = 64  # generated records shown per trial
+
+_CELL_STATUS: dict[str, CellStatus] = {
+    "cached": "completed", "new": "missing", "not applicable": "not_applicable",
+    "blocked": "blocked", "diverged": "diverged", "failed": "failed",
+}  # fmt: skip
+
+
+def collect(resolved: ResolvedMatrix, plan: Plan, store: Store) -> Results:
+    """Everything that is stored of a plan; what is not there is a row with its status and reason."""
+    states = step_states(plan, store)
+    return Results(
+        name=resolved.matrix.name,
+        matrix_text=resolved.path.read_text("utf-8"),
+        settings=_settings(resolved),
+        stamp=make_stamp(),
+        trials=tuple(_trial(trial, store, states) for trial in plan.trials),
+        cells=tuple(_cell(cell, store, states) for cell in plan.cells),
+        lines=tuple(_lines(lines, store) for lines in plan.lines),
+        splits={label: dict(data.split.ids) for label, data in plan.data.items()},
+        fingerprints={label: data.fingerprint for label, data in plan.data.items()},
+        duplicates={label: data.split.duplicates for label, data in plan.data.items()},
+    )
+
+
+def adaptive_attacks(plan: Plan) -> dict[str, tuple[str, ...]]:
+    """Defense label -> names of the attacks that the defense says know of it."""
+    return {trial.defense: trial.adaptive for trial in plan.trials if trial.adaptive}
+
+
+def _settings(resolved: ResolvedMatrix) -> dict[str, Any]:
+    matrix = resolved.matrix
+    return {
+        "samples": matrix.samples,
+        "quality": matrix.quality.model_dump(mode="json"),
+        "sets": matrix.sets,
+        "resamples": matrix.resamples,
+        "device": matrix.device,
+        "precision": matrix.precision,
+        "seeds": list(resolved.seeds),
+    }
+
+
+def _cost(artifact: Artifact | None) -> Cost | None:
+    raw = artifact.cost() if artifact else None
+    return Cost(**{k: v for k, v in raw.items() if k in Cost.model_fields}) if raw and "wall_s" in raw else None
+
+
+def _find(store: Store, step: Step | None) -> Artifact | None:
+    return store.find(step.kind, step.key) if step is not None else None
+
+
+def _trial(trial: PlannedTrial, store: Store, states: Mapping[str, State]) -> Trial:
+    found = {kind: _find(store, step) for kind, step in trial.steps.items()}
+    status, reason = _trial_status(trial, found, states)
+    train, sample, quality = found.get("train"), found.get("sample"), found.get("quality")
+    claim, history = None, {}
+    if train is not None:
+        facts, history = train.json("result.json"), train.arrays("history.npz")
+        claim = PrivacyClaim(**facts["claim"]) if facts["claim"] else None
+    return Trial(
+        dataset=trial.dataset,
+        target=trial.target,
+        defense=trial.defense,
+        seed=trial.seed,
+        status=status,
+        reason=reason,
+        key=trial.steps["train"].key if trial.steps else "",
+        quality=QualityRecord(**quality.json("quality.json")) if quality else None,
+        stability=_stability(train, quality),
+        claim=claim,
+        artifacts={kind: a.digest for kind, a in found.items() if a is not None and kind != "preflight"},
+        costs={kind: cost for kind, a in found.items() if (cost := _cost(a)) is not None},
+        history=history,
+        sheet=sample.arrays("samples.npz")["samples"][:SHEET] if sample else None,
+    )
+
+
+def _trial_status(
+    trial: PlannedTrial, found: Mapping[str, Artifact | None], states: Mapping[str, State]
+) -> tuple[TrialStatus, str]:
+    if trial.refused:
+        return "not_applicable", trial.refused
+    for kind in ("train", "sample", "quality"):
+        state = states[trial.steps[kind].id]
+        if state.state == "blocked":
+            return ("diverged" if state.reason.startswith(DIVERGED) else "blocked"), state.reason
+        if found.get(kind) is None:
+            return ("failed", f"{kind}: {state.reason}") if state.reason else ("missing", f"{kind} has not been run")
+    return "completed", ""
+
+
+def _stability(train: Artifact | None, quality: Artifact | None) -> StabilityRecord | None:
+    """From the quality step; of a diverged training, which has none, from its history alone."""
+    if quality is not None:
+        return StabilityRecord(**quality.json("stability.json"))
+    if train is None:
+        return None
+    facts, history = train.json("result.json"), train.arrays("history.npz")
+    return measure_stability(
+        {name.removeprefix("loss/"): v for name, v in history.items() if name.startswith("loss/")},
+        {name.removeprefix("grad_norm/"): v for name, v in history.items() if name.startswith("grad_norm/")},
+        facts["status"],
+        facts["steps_done"] if facts["status"] == "diverged" else None,
+    )
+
+
+def _cell(cell: PlannedCell, store: Store, states: Mapping[str, State]) -> Cell:
+    state, reason = cell_state(cell, states)
+    attack, trial = cell.attack, cell.trial
+    common: dict[str, Any] = {
+        "dataset": trial.dataset,
+        "target": trial.target,
+        "defense": trial.defense,
+        "seed": trial.seed,
+        "attack": attack.label(),
+        "access": attack.access,
+        "knowledge": attack.knowledge,
+        "status": _CELL_STATUS[state],
+        "reason": reason or ("has not been run" if state == "new" else ""),
+        "control": attack.control,
+        "adaptive": attack.name in trial.adaptive,
+        "tuned_on_labels": attack.tuned_on_labels,
+        "capped": attack.capped,
+        "models_trained": len(cell.models),
+        "key": cell.step.key if cell.step else "",
+    }
+    artifact = _find(store, cell.step)
+    if state != "cached" or artifact is None:
+        return Cell(**common)
+    arrays = artifact.arrays("scores.npz")
+    return Cell(
+        **common,
+        artifact=artifact.digest,
+        cost=_cost(artifact),
+        diagnostics=artifact.json("result.json")["diagnostics"],
+        record_ids=arrays["record_id"],
+        membership=arrays["membership"],
+        scores=arrays["score"].astype(np.float64),
+    )
+
+
+def _lines(lines: PlannedLines, store: Store) -> Lines:
+    def read(name: str) -> QualityRecord | None:
+        artifact = _find(store, lines.steps.get(name))
+        return QualityRecord(**artifact.json("quality.json")) if artifact else None
+
+    return Lines(lines.dataset, lines.target, read("real"), read("untrained"), read("pca_gaussian"))

@@ -1,0 +1,124 @@
+"""What a step's key covers of the code: plugins by their source, the engine by declared versions.
+
+A plugin's source is hashed with the in-package modules that it imports, found in the syntax tree, so nothing is
+imported to compute a key. Engine modules, which everything imports, count by a version instead: a change of a comment
+there must not re-train every model. A test fails when an engine module's code changes and its version does not.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("bench", "targets", "defenses")
+
+# Module -> version of what it computes. Raise the number when its results change.
+ENGINE: dict[str, int] = {
+    "bench.attacks.base": 1,
+    "bench.canonical": 1,
+    "bench.data.base": 1,
+    "bench.data.split": 1,
+    "bench.devices": 1,
+    "bench.errors": 1,
+    "bench.metrics.baselines": 1,
+    "bench.metrics.features": 1,
+    "bench.metrics.kernel_distance": 1,
+    "bench.metrics.manifold": 1,
+    "bench.metrics.modes": 1,
+    "bench.metrics.quality": 1,
+    "bench.metrics.stability": 1,
+    "bench.plugin": 1,
+    "bench.records": 1,
+    "bench.release": 1,
+    "bench.results": 1,
+    "bench.rng": 1,
+    "bench.steps.attack": 1,
+    "bench.steps.features": 1,
+    "bench.steps.preflight": 1,
+    "bench.steps.quality": 1,
+    "bench.steps.sample": 1,
+    "bench.steps.train": 1,
+    "defenses.base": 1,
+    "targets.base": 1,
+    "targets.loader": 1,
+    "targets.training": 1,
+}
+
+_TRAINING = (
+    "bench.devices", "bench.records", "bench.rng", "bench.steps.train",
+    "defenses.base", "targets.base", "targets.loader", "targets.training",
+)  # fmt: skip
+
+# Step kind -> the engine modules whose code decides its result.
+ENGINE_OF: dict[str, tuple[str, ...]] = {
+    "data": ("bench.data.base", "bench.data.split", "bench.records", "bench.rng"),
+    "preflight": (*_TRAINING, "bench.steps.preflight"),
+    "train": _TRAINING,
+    "sample": ("bench.metrics.baselines", "bench.steps.sample", "targets.training"),
+    "features": ("bench.metrics.features", "bench.steps.features"),
+    "quality": (
+        "bench.metrics.features", "bench.metrics.kernel_distance", "bench.metrics.manifold", "bench.metrics.modes",
+        "bench.metrics.quality", "bench.metrics.stability", "bench.steps.quality",
+    ),
+    "attack": ("bench.attacks.base", "bench.records", "bench.release", "bench.rng", "bench.steps.attack"),
+}  # fmt: skip
+
+
+def engine_versions(kind: str) -> dict[str, int]:
+    """Module -> version of the engine behind a kind of step."""
+    return {module: ENGINE[module] for module in ENGINE_OF[kind]}
+
+
+@cache
+def source_fingerprint(path: Path) -> str:
+    """sha256 over a plugin's file and the in-package modules it imports, directly or through one another.
+
+    Modules of the engine are left out; a plugin outside of the packages is hashed with the files beside it that it
+    imports.
+    """
+    files: dict[str, Path] = {}
+    queue = [("", path.resolve())]
+    while queue:
+        name, file = queue.pop()
+        if name in files or file in files.values():
+            continue
+        files[name] = file
+        for module in imported_modules(file):
+            if module in ENGINE:
+                continue
+            if (found := _locate(module, beside=path.resolve().parent)) is not None:
+                queue.append((module, found))
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        digest.update(name.encode() + b"\0" + hashlib.sha256(files[name].read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def imported_modules(file: Path) -> list[str]:
+    """Names of all modules that a file may import, inside functions too; sorted.
+
+    ``from a import b`` names both ``a`` and ``a.b``, since ``b`` may be a module.
+    """
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text("utf-8"), filename=file.name)):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return sorted(names)
+
+
+def _locate(module: str, beside: Path) -> Path | None:
+    """The file of a module of the suite, or of one that lies beside a user's plugin."""
+    parts = module.split(".")
+    base = ROOT if parts[0] in PACKAGES else beside
+    file = base.joinpath(*parts).with_suffix(".py")
+    if file.is_file():
+        return file
+    package = base.joinpath(*parts, "__init__.py")
+    # A package's __init__ holds a docstring or re-exports; only a sub-package of the suite can matter.
+    return package if package.is_file() and len(parts) > 1 else None

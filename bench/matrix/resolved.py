@@ -1,0 +1,81 @@
+"""A matrix whose plugins were found, and what its data sets, stacks and cells are called."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.matrix.model import Matrix, SplitOptions
+from bench.plugin import Plugin
+
+DataSet = tuple[Plugin, SplitOptions]
+Stack = tuple[Plugin, ...]
+
+
+@dataclass(frozen=True)
+class ResolvedMatrix:
+    """A matrix with its plugins.
+
+    Attributes:
+        matrix: what the file says.
+        path: the file; relative paths in it are relative to its folder.
+        datasets: each data set with its split.
+        targets: the targets under test.
+        defenses: stacks, each applied in order; a single defense is a stack of one.
+        attacks: the attacks that the file names, without the controls.
+        seeds: one training run per seed.
+    """
+
+    matrix: Matrix
+    path: Path
+    datasets: tuple[DataSet, ...]
+    targets: tuple[Plugin, ...]
+    defenses: tuple[Stack, ...]
+    attacks: tuple[Plugin, ...]
+    seeds: tuple[int, ...]
+
+    @property
+    def base_dir(self) -> Path:
+        """The folder that relative paths in the file are relative to."""
+        return self.path.parent
+
+    def dataset_label(self, dataset: DataSet) -> str:
+        """The data set's label; with its split where the matrix holds the same data set more than once."""
+        return dataset_labels(self.datasets)[self.datasets.index(dataset)]
+
+    def excludes(
+        self, dataset: DataSet, target: Plugin, defense: Stack, seed: int, attack: Plugin | None = None
+    ) -> bool:
+        """Whether the matrix leaves this cell out; without ``attack``: the whole trial."""
+        cell: dict[str, frozenset[str | int]] = {
+            "dataset": known_as((dataset[0],), self.dataset_label(dataset)),
+            "target": known_as((target,)),
+            "defense": known_as(defense),
+            "attack": known_as((attack,)) if attack else frozenset(),
+            "seed": frozenset({seed}),
+        }
+        return any(
+            all(value in cell[key] for key, value in exclusion.given().items())
+            for exclusion in self.matrix.exclude
+        )
+
+
+def stack_label(stack: Stack) -> str:
+    """The labels of a stack's defenses, joined by ``+``."""
+    return "+".join(plugin.label() for plugin in stack)
+
+
+def dataset_labels(datasets: Sequence[DataSet]) -> list[str]:
+    """A label for each data set; the split options stand in it where two would read the same without."""
+    plain = [plugin.label() for plugin, _ in datasets]
+    labels = []
+    for label, (_, split) in zip(plain, datasets, strict=True):
+        given = ",".join(f"{key}={value}" for key, value in split.model_dump(exclude_defaults=True).items())
+        labels.append(f"{label}[{given or 'default split'}]" if plain.count(label) > 1 else label)
+    return labels
+
+
+def known_as(stack: Stack, label: str | None = None) -> frozenset[str | int]:
+    """What an exclusion may call a plugin or a stack: its name or its label."""
+    return frozenset({"+".join(plugin.name for plugin in stack), label or stack_label(stack)})

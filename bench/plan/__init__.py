@@ -1,0 +1,1 @@
+"""From a matrix to a graph of steps, and what running it would take; nothing is computed, torch is not imported."""

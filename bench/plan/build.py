@@ -1,0 +1,262 @@
+"""Crosses a matrix into trials, cells and steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from bench import registry
+from bench.attacks.base import Attack, ModelRequest, TrialSpec
+from bench.canonical import sha256_json
+from bench.data.base import Dataset
+from bench.data.split import Split, make_split
+from bench.errors import InputError
+from bench.identity import source_fingerprint
+from bench.matrix import ResolvedMatrix, dataset_labels, stack_label
+from bench.plan.graph import Plan, PlannedCell, PlannedData, PlannedLines, PlannedTrial, Step, StepKind, make_step
+from bench.plugin import Plugin
+from bench.release import GRANTS
+from defenses.base import Defense, stack_refuses
+from targets.base import Target
+
+CONTROLS = ("constant", "random", "blind", "oracle")  # what the instrument measures of itself
+MIN_QUALITY = 50  # fewer holdout records give no meaningful distance between distributions
+LINE_SEED = 0  # the reference lines are drawn once, whatever the trials' seeds
+
+
+def build_plan(resolved: ResolvedMatrix) -> Plan:
+    """The graph of a matrix.
+
+    Raises:
+        InputError: a data set cannot be loaded or split as asked; every problem of every data set at once.
+    """
+    return _Builder(resolved).build()
+
+
+@dataclass
+class _Builder:
+    resolved: ResolvedMatrix
+    steps: dict[str, Step] = field(default_factory=dict)
+    trials: list[PlannedTrial] = field(default_factory=list)
+    cells: list[PlannedCell] = field(default_factory=list)
+    lines: list[PlannedLines] = field(default_factory=list)
+
+    def build(self) -> Plan:
+        data = self._load()
+        attacks = self._attacks()
+        for entry, planned in zip(self.resolved.datasets, data, strict=True):
+            for target in cast("tuple[Target, ...]", self.resolved.targets):
+                any_trial = False
+                for stack in cast("tuple[tuple[Defense, ...], ...]", self.resolved.defenses):
+                    for seed in self.resolved.seeds:
+                        if self.resolved.excludes(entry, target, stack, seed):
+                            continue
+                        trial = self._trial(planned, target, stack, seed)
+                        any_trial = any_trial or not trial.refused
+                        for attack in attacks:
+                            if not self.resolved.excludes(entry, target, stack, seed, attack):
+                                self.cells.append(self._cell(planned, target, stack, trial, attack))
+                if any_trial:
+                    self._reference_lines(planned, target)
+        return Plan(
+            {d.label: d for d in data}, tuple(self.trials), tuple(self.cells), tuple(self.lines), tuple(self.steps.values())
+        )
+
+    def _load(self) -> list[PlannedData]:
+        found, problems = [], []
+        labels = dataset_labels(self.resolved.datasets)
+        for label, (plugin, options) in zip(labels, self.resolved.datasets, strict=True):
+            try:
+                dataset = cast("Dataset", plugin)
+                split = make_split(dataset.load(self.resolved.base_dir), options, self.resolved.base_dir)
+                if len(split.ids["holdout"]) < MIN_QUALITY:
+                    raise InputError(
+                        f"expected at least {MIN_QUALITY} holdout records to measure sample quality, got "
+                        f"{len(split.ids['holdout'])}; set `holdout`"
+                    )
+                found.append(self._data(label, split))
+            except InputError as error:
+                problems += [f"{self.resolved.path}: data set {label}: {problem}" for problem in error.problems]
+        if problems:
+            raise InputError(problems)
+        return found
+
+    def _data(self, label: str, split: Split) -> PlannedData:
+        fingerprint = split.records.fingerprint()
+        config = {
+            "fingerprint": fingerprint,
+            "ids": sha256_json({role: ids.tolist() for role, ids in split.ids.items()}),
+            "membership": split.membership,
+            "expected_members": split.expected_members,
+        }
+        step = self._add("data", config, {}, (), f"data {label}", len(split.records))
+        return PlannedData(label, split, fingerprint, step)
+
+    def _attacks(self) -> tuple[Attack, ...]:
+        attacks = list(cast("tuple[Attack, ...]", self.resolved.attacks))
+        if self.resolved.matrix.controls:
+            named = {attack.name for attack in attacks}
+            attacks += [cast("Attack", registry.get("attacks", n)()) for n in CONTROLS if n not in named]
+        return tuple(attacks)
+
+    def _add(
+        self,
+        kind: StepKind,
+        config: Mapping[str, Any],
+        upstream: Mapping[str, Step],
+        plugins: Iterable[tuple[registry.Kind, Plugin]],
+        label: str,
+        work: int,
+        gate: Step | None = None,
+    ) -> Step:
+        sources, references = {}, {}
+        for plugin_kind, plugin in plugins:
+            name = f"{plugin_kind}/{plugin.name}"
+            sources[name] = source_fingerprint(_file(type(plugin)))
+            references[name] = registry.reference(type(plugin))
+        step = make_step(kind, config, upstream, sources, references, label, work, gate)
+        return self.steps.setdefault(step.id, step)
+
+    def _place(self) -> dict[str, Any]:
+        return {"device": self.resolved.matrix.device, "precision": self.resolved.matrix.precision}
+
+    def _train(
+        self,
+        data: PlannedData,
+        target: Target,
+        stack: tuple[Defense, ...],
+        seed: int,
+        records: Mapping[str, Any],
+        extra: Mapping[str, Step],
+        snapshots: int,
+        label: str,
+    ) -> tuple[Step, Step | None]:
+        """A train step behind the preflight of its pair; training of 0 steps needs none."""
+        plugins: list[tuple[registry.Kind, Plugin]] = [("targets", target), *(("defenses", d) for d in stack)]
+        pair = {"target": target.spec(), "defenses": [d.spec() for d in stack], **self._place()}
+        profile = f"{target.name}/{stack_label(stack) or 'none'}"
+        upstream: dict[str, Step] = {"data": data.step, **extra}
+        preflight = None
+        if target.options.steps:
+            preflight = self._add("preflight", {**pair, "profile": profile}, {"data": data.step}, plugins, f"preflight {profile}", 1)
+        config = {**pair, "seed": seed, "records": records, "snapshot_records": snapshots, "profile": profile}
+        return self._add("train", config, upstream, plugins, label, target.options.steps, preflight), preflight
+
+    def _trial(self, data: PlannedData, target: Target, stack: tuple[Defense, ...], seed: int) -> PlannedTrial:
+        matrix = self.resolved.matrix
+        defense = stack_label(stack)
+        where = f"{data.label}/{target.label()}/{defense}/{seed}"
+        refused = stack_refuses(stack, target, data.schema) or ""
+        steps: dict[str, Step] = {}
+        if not refused:
+            train, preflight = self._train(
+                data, target, stack, seed, {"source": "members"}, {}, matrix.quality.snapshot_records, f"train {where}"
+            )
+            if preflight is not None:
+                steps["preflight"] = preflight
+            steps["train"] = train
+            steps["sample"] = self._sample(data, train, target, stack, f"sample {where}")
+            steps["quality"] = self._quality(data, {"sample": steps["sample"], "train": train}, f"quality {where}")
+        adaptive = tuple(dict.fromkeys(name for d in stack for name in d.adaptive))
+        trial = PlannedTrial(data.label, target.label(), defense, seed, refused, steps, adaptive)
+        self.trials.append(trial)
+        return trial
+
+    def _sample(self, data: PlannedData, train: Step, target: Target, stack: tuple[Defense, ...], label: str) -> Step:
+        n = self.resolved.matrix.samples
+        plugins: list[tuple[registry.Kind, Plugin]] = [("targets", target), *(("defenses", d) for d in stack)]
+        config = {"source": "trained", "n": n, "device": self.resolved.matrix.device, "profile": target.name}
+        return self._add("sample", config, {"train": train, "data": data.step}, plugins, label, n)
+
+    def _features(self, data: PlannedData, extractor: str) -> Step:
+        config = {"extractor": extractor, "device": self.resolved.matrix.device, "profile": extractor}
+        work = sum(len(data.split.ids[role]) for role in ("members", "reference", "holdout"))
+        return self._add("features", config, {"data": data.step}, (), f"features {data.label} {extractor}", work)
+
+    def _quality(self, data: PlannedData, upstream: Mapping[str, Step], label: str) -> Step:
+        quality = self.resolved.matrix.quality
+        inputs = {**upstream, "data": data.step, "features": self._features(data, quality.extractor)}
+        config: dict[str, Any] = {
+            "records": quality.records,
+            "extractor": quality.extractor,
+            "device": self.resolved.matrix.device,
+            "profile": quality.extractor,
+        }
+        work = quality.records
+        if "train" in upstream:
+            inputs["snapshot_features"] = self._features(data, quality.snapshot_extractor)
+            config["snapshot_extractor"] = quality.snapshot_extractor
+            config["profile"] = f"{quality.extractor}+{quality.snapshot_extractor}"
+        return self._add("quality", config, inputs, (), label, work)
+
+    def _reference_lines(self, data: PlannedData, target: Target) -> None:
+        where = f"{data.label}/{target.label()}"
+        steps: dict[str, Step] = {}
+        if len(data.split.ids["reference"]) >= MIN_QUALITY:
+            steps["real"] = self._quality(data, {}, f"quality {data.label} real line")
+            gaussian = self._add(
+                "sample",
+                {"source": "pca_gaussian", "n": self.resolved.matrix.samples, "seed": LINE_SEED, "profile": "pca_gaussian"},
+                {"data": data.step}, (), f"sample {data.label} PCA Gaussian", self.resolved.matrix.samples,
+            )  # fmt: skip
+            steps["pca_gaussian"] = self._quality(data, {"sample": gaussian}, f"quality {data.label} PCA Gaussian line")
+        untrained = type(target).from_spec({**target.spec(), "steps": 0})
+        train, _ = self._train(data, untrained, (), LINE_SEED, {"source": "members"}, {}, 0, f"build {where} untrained")
+        sample = self._sample(data, train, untrained, (), f"sample {where} untrained")
+        steps["untrained"] = self._quality(data, {"sample": sample}, f"quality {where} untrained line")
+        self.lines.append(PlannedLines(data.label, target.label(), steps))
+
+    def _cell(
+        self, data: PlannedData, target: Target, stack: tuple[Defense, ...], trial: PlannedTrial, attack: Attack
+    ) -> PlannedCell:
+        if trial.refused:
+            return PlannedCell(trial, attack, "", None)
+        spec = TrialSpec(
+            schema=data.schema,
+            members=data.split.expected_members,
+            sizes={role: len(ids) for role, ids in data.split.ids.items()},
+            target=target.spec(),
+            defenses=tuple(d.spec() for d in stack),
+            seed=trial.seed,
+            samples=self.resolved.matrix.samples,
+        )
+        if (reason := attack.not_applicable(spec, frozenset(target.roles))) is not None:
+            return PlannedCell(trial, attack, reason, None)
+        upstream: dict[str, Step] = {"data": data.step}
+        grants = GRANTS[attack.access]
+        if "samples" in grants:
+            upstream["sample"] = trial.steps["sample"]
+        if grants & {"latent", "decision", "white_box"}:
+            upstream["train"] = trial.steps["train"]
+        models = {r.name: self._model(data, trial, stack, r) for r in attack.needs(spec)}
+        upstream.update({f"model/{name}": step for name, step in models.items()})
+        config = {"attack": attack.spec(), "seed": trial.seed, "device": self.resolved.matrix.device, "profile": attack.name}
+        label = f"attack {trial.dataset}/{trial.target}/{trial.defense}/{trial.seed}/{attack.label()}"
+        work = len(data.split.ids["members"]) + len(data.split.ids["nonmembers"])
+        step = self._add("attack", config, upstream, [("attacks", attack)], label, work)
+        return PlannedCell(trial, attack, "", step, tuple(models.values()))
+
+    def _model(
+        self, data: PlannedData, trial: PlannedTrial, stack: tuple[Defense, ...], request: ModelRequest
+    ) -> Step:
+        target = cast("Target", registry.get("targets", str(request.target["name"])).from_spec(request.target))
+        if request.defenses is not None:
+            stack = tuple(
+                cast("Defense", registry.get("defenses", str(d["name"])).from_spec(d)) for d in request.defenses
+            )
+        extra = {"sample": trial.steps["sample"]} if request.source == "samples" else {}
+        records = {"source": request.source, "size": request.size, "seed": request.seed}
+        label = f"train {request.name} for {trial.dataset}/{trial.target}/{trial.defense}/{trial.seed}"
+        step, _ = self._train(data, target, stack, request.seed, records, extra, 0, label)
+        return step
+
+
+def _file(plugin: type[Plugin]) -> Path:
+    import sys
+
+    file = sys.modules[plugin.__module__].__file__
+    if file is None:
+        raise InputError(f"expected the plugin {plugin.name} to come from a file, got none for {plugin.__module__}")
+    return Path(file)

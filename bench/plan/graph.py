@@ -1,0 +1,165 @@
+"""The nodes of the graph and what a plan consists of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from bench.attacks.base import Attack
+from bench.canonical import sha256_json
+from bench.data.split import Split
+from bench.identity import engine_versions
+from bench.records import Schema
+
+StepKind = Literal["data", "preflight", "train", "sample", "features", "quality", "attack"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One node: a pure function of its configuration and its upstream artifacts.
+
+    Attributes:
+        kind: what is done.
+        key: its identity, see ``make_step``.
+        config: result-changing configuration, JSON.
+        upstream: role of an input -> the step that makes it.
+        references: ``kind/name`` of each plugin -> how the registry finds it; where a plugin lies is not identity.
+        gate: the preflight that must have passed before this step runs; an order, not an input.
+        label: for people.
+        work: items to process (training steps, samples, candidates), for the estimate.
+    """
+
+    kind: StepKind
+    key: str
+    config: Mapping[str, Any]
+    upstream: Mapping[str, Step] = field(repr=False)
+    references: Mapping[str, str] = field(repr=False)
+    label: str
+    work: int
+    gate: Step | None = field(default=None, repr=False)
+
+    @property
+    def id(self) -> str:
+        return f"{self.kind}-{self.key}"
+
+    @property
+    def profile(self) -> str:
+        """Steps of one profile cost alike per item of work."""
+        return f"{self.kind}/{self.config['profile']}" if "profile" in self.config else self.kind
+
+    def before(self) -> tuple[Step, ...]:
+        """Every step that must have run before this one."""
+        return (*self.upstream.values(), *((self.gate,) if self.gate else ()))
+
+
+def make_step(
+    kind: StepKind,
+    config: Mapping[str, Any],
+    upstream: Mapping[str, Step],
+    sources: Mapping[str, str],
+    references: Mapping[str, str],
+    label: str,
+    work: int,
+    gate: Step | None = None,
+) -> Step:
+    """A step with its key: the hash of everything that decides its result.
+
+    Args:
+        sources: ``kind/name`` of each plugin -> fingerprint of its source.
+    """
+    key = sha256_json(
+        {
+            "kind": kind,
+            "config": config,
+            "upstream": {role: step.key for role, step in upstream.items()},
+            "sources": dict(sources),
+            "engine": engine_versions(kind),
+        }
+    )
+    return Step(kind, key, config, upstream, references, label, work, gate)
+
+
+@dataclass(frozen=True)
+class PlannedData:
+    """A loaded and split data set.
+
+    Attributes:
+        label: as shown in tables.
+        split: its records and roles.
+        fingerprint: sha256 of the decoded records.
+        step: the ``data`` step that stores it.
+    """
+
+    label: str
+    split: Split
+    fingerprint: str
+    step: Step
+
+    @property
+    def schema(self) -> Schema:
+        return self.split.records.schema
+
+
+@dataclass(frozen=True)
+class PlannedTrial:
+    """One training run and what is measured on it.
+
+    Attributes:
+        refused: why target and defense do not go together, or "".
+        steps: ``preflight``, ``train``, ``sample``, ``quality``; empty where refused.
+    """
+
+    dataset: str
+    target: str
+    defense: str
+    seed: int
+    refused: str
+    steps: Mapping[str, Step]
+    adaptive: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """One attack on one trial.
+
+    Attributes:
+        not_applicable: why the attack cannot judge this trial, or "".
+        step: the ``attack`` step, None where refused or not applicable.
+        models: train steps of the models that the attack asks for.
+    """
+
+    trial: PlannedTrial
+    attack: Attack
+    not_applicable: str
+    step: Step | None
+    models: tuple[Step, ...] = ()
+
+    @property
+    def id(self) -> str:
+        t = self.trial
+        return f"{t.dataset}/{t.target}/{t.defense}/{t.seed}/{self.attack.label()}"
+
+
+@dataclass(frozen=True)
+class PlannedLines:
+    """Quality steps of the reference lines of one data set x target."""
+
+    dataset: str
+    target: str
+    steps: Mapping[str, Step]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A matrix as a graph.
+
+    Attributes:
+        steps: every step once, each after its upstream steps.
+    """
+
+    data: Mapping[str, PlannedData]
+    trials: tuple[PlannedTrial, ...]
+    cells: tuple[PlannedCell, ...]
+    lines: tuple[PlannedLines, ...]
+    steps: tuple[Step, ...]

@@ -1,0 +1,153 @@
+"""A release: everything a trained trial could hand out; and the views of it that attacks get."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.devices import Device, to_device
+from bench.errors import AccessError, IncompatibleError
+from bench.records import Schema, to_float
+
+if TYPE_CHECKING:
+    import torch
+
+    from targets.base import Networks, Target
+
+Access = Literal["nothing", "samples", "latent", "decision", "white_box", "updates"]
+
+# What each access level may touch. `nothing` is for controls, which judge records without any release.
+GRANTS: dict[Access, frozenset[Access]] = {
+    "nothing": frozenset(),
+    "samples": frozenset({"samples"}),
+    "latent": frozenset({"samples", "latent"}),
+    "decision": frozenset({"samples", "decision"}),
+    "white_box": frozenset({"samples", "latent", "decision", "white_box"}),
+    "updates": frozenset({"samples", "updates"}),
+}
+
+CHUNK = 500  # rows per forward pass
+
+
+@dataclass(frozen=True)
+class Release:
+    """The networks of a trained trial, in eval mode.
+
+    Attributes:
+        target: what was trained.
+        networks: role -> its networks; several where a defense trains several.
+        schema: shape of the records.
+        device: where the networks live.
+    """
+
+    target: Target
+    networks: Networks
+    schema: Schema
+    device: Device
+
+    def logits(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Real/fake logits ``(discriminators, rows)`` of records ``(rows, *shape)`` in [-1, 1].
+
+        The logit and not its sigmoid, which saturates into ties in float32.
+
+        Raises:
+            IncompatibleError: the target has no discriminator.
+        """
+        import torch
+
+        if "discriminator" not in self.networks:
+            raise IncompatibleError(f"{self.target.name} has no discriminator")
+        rows = []
+        with torch.no_grad():
+            for network in self.networks["discriminator"]:
+                parts = [
+                    self.target.logit(network, to_device(torch.from_numpy(x[i : i + CHUNK]), self.device))
+                    for i in range(0, len(x), CHUNK)
+                ]
+                rows.append(torch.cat(parts).double().cpu().numpy())
+        return np.stack(rows)
+
+    def decode(self, z: torch.Tensor) -> torch.Tensor:
+        """Records from latents the caller chose; gradients flow."""
+        return self.target.decode(self.networks, z)
+
+    def decision(self, x: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Whether the (first) discriminator calls each record real: logit above 0."""
+        return self.logits(x)[0] > 0
+
+
+class View:
+    """What an attack sees of a release; raises on anything beyond the declared access.
+
+    Args:
+        access: the attack's declared access.
+        samples: loads the stored generated records, uint8 images or float32 rows.
+        release: loads the release.
+        schema: shape of the records.
+        device: where the attack may compute.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        schema: Schema,
+        device: Device,
+        samples: Callable[[], NDArray[Any]] | None = None,
+        release: Callable[[], Release] | None = None,
+    ) -> None:
+        self.access: Access = access
+        self.schema = schema
+        self.device = device
+        self._load_samples = samples
+        self._load_release = release
+
+    def _need(self, access: Access) -> None:
+        if access not in GRANTS[self.access]:
+            raise AccessError(
+                f"expected the attack to stay within its declared access {self.access!r}, but it asked for "
+                f"{access!r}; declare `access = {access!r}` or do without"
+            )
+
+    @cached_property
+    def _release(self) -> Release:
+        if self._load_release is None:
+            raise AccessError("this view was made without a release")
+        return self._load_release()
+
+    @cached_property
+    def _samples(self) -> NDArray[np.float32]:
+        if self._load_samples is None:
+            raise AccessError("this view was made without generated records")
+        return to_float(self._load_samples(), self.schema)
+
+    @property
+    def samples(self) -> NDArray[np.float32]:
+        """The trial's generated records as float32 ``(n, *shape)``: the same array for every attack."""
+        self._need("samples")
+        return self._samples
+
+    def decode(self, z: torch.Tensor) -> torch.Tensor:
+        """Generated records from chosen latents."""
+        self._need("latent")
+        return self._release.decode(z)
+
+    def decision(self, x: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """The discriminator's hard real/fake answers."""
+        self._need("decision")
+        return self._release.decision(x)
+
+    def logits(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Logits ``(discriminators, rows)`` of every discriminator."""
+        self._need("white_box")
+        return self._release.logits(x)
+
+    @property
+    def networks(self) -> Networks:
+        """All networks, gradients included."""
+        self._need("white_box")
+        return self._release.networks

@@ -1,0 +1,141 @@
+"""Runs a graph of steps on a Dask cluster: a local one with one single-threaded worker per core, or any other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from bench.devices import DeviceKind
+from bench.plan.graph import Step
+from bench.steps.execute import execute
+from bench.steps.task import Outcome, Task
+
+TOPIC = "leakboard-progress"
+
+
+class Listener(Protocol):
+    """Somebody who watches a run."""
+
+    def step_progress(self, step_id: str, done: int, total: int) -> None:
+        """A running step got so far."""
+
+    def step_ended(self, outcome: Outcome) -> None:
+        """A step ended."""
+
+
+def default_workers(kind: DeviceKind) -> int:
+    """One worker per core this process may use, or per GPU."""
+    from bench.devices import count
+
+    if kind == "cpu":
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return count(kind)
+
+
+def run_steps(
+    steps: Sequence[Step],
+    store_root: Path,
+    listener: Listener,
+    *,
+    workers: int,
+    cluster: str | None = None,
+    priority: Callable[[Step], float] = lambda step: 0.0,
+) -> list[Outcome]:
+    """Run these steps, each after the ones before it; outcomes in the order in which they ended.
+
+    Args:
+        steps: in an order in which each follows its inputs; inputs that are not among them are in the store.
+        store_root: the store; every worker must see it under this path.
+        workers: workers of the local cluster; ignored with ``cluster``.
+        cluster: address of a Dask scheduler to use instead.
+        priority: steps with a larger number start first where there is a choice.
+
+    Raises:
+        InputError: the cluster cannot be reached.
+    """
+    if not steps:
+        return []
+    from distributed import as_completed
+
+    outcomes: list[Outcome] = []
+    with _client(workers, cluster) as client:
+        client.subscribe_topic(TOPIC, lambda event: _heard(event, listener))
+        futures: dict[str, Any] = {}
+        for step in steps:
+            before = [futures[b.id] for b in step.before() if b.id in futures]
+            futures[step.id] = client.submit(
+                work, Task.of(step), str(store_root), *before, key=step.id, pure=False, priority=priority(step)
+            )
+        labels = {future.key: step for step, future in zip(steps, futures.values(), strict=True)}
+        for future in as_completed(list(futures.values())):
+            step = labels[future.key]
+            if future.status == "finished":
+                outcome = future.result()
+            else:  # the worker itself died, several times over
+                error = future.exception()
+                outcome = Outcome(step.kind, step.key, step.label, "failed", f"the worker process died: {error}")
+            outcomes.append(outcome)
+            listener.step_ended(outcome)
+    return outcomes
+
+
+def work(task: Task, store_root: str, *upstream: Outcome) -> Outcome:
+    """One step on a Dask worker."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    index = worker.name if isinstance(worker.name, int) else 0
+
+    def progress(done: int, total: int) -> None:
+        worker.log_event(TOPIC, {"step": f"{task.kind}-{task.key}", "done": done, "total": total})
+
+    return execute(task, Path(store_root), upstream, _gpu(task, index), progress)
+
+
+def _gpu(task: Task, index: int) -> int:
+    from bench.devices import count
+
+    kind: DeviceKind = task.config.get("device", "cpu")
+    return 0 if kind == "cpu" else index % count(kind)
+
+
+def _heard(event: Any, listener: Listener) -> None:
+    message = event[1]
+    listener.step_progress(message["step"], message["done"], message["total"])
+
+
+@contextmanager
+def _client(workers: int, address: str | None) -> Iterator[Any]:
+    import dask
+    from distributed import Client, LocalCluster
+
+    from bench.errors import InputError
+
+    if address is not None:
+        try:
+            with Client(address, timeout="20s") as client:
+                yield client
+        except OSError as error:
+            raise InputError(f"expected a Dask scheduler at {address}, could not reach one: {error}") from error
+        return
+    settings = {
+        "distributed.worker.memory.target": False,
+        "distributed.worker.memory.spill": False,
+        "distributed.worker.memory.pause": False,
+        "distributed.worker.memory.terminate": False,
+        "distributed.worker.daemon": True,
+        "distributed.admin.large-graph-warning-threshold": "1GB",
+    }
+    with (
+        dask.config.set(settings),
+        # One thread each: trainings on shared threads fight for the cores.
+        LocalCluster(
+            n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0,
+            silence_logs="ERROR",
+        ) as local,
+        Client(local) as client,
+    ):  # fmt: skip
+        yield client

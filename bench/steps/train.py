@@ -1,0 +1,163 @@
+"""The ``train`` step: one training run, of a trial or of an attack's own model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from bench.attacks.base import Source
+from bench.devices import Device
+from bench.errors import StoreError
+from bench.records import Records, Schema
+from bench.rng import generator
+from bench.steps.data import load_split
+from bench.steps.task import Job, load_plugin
+from bench.store import Artifact, write_arrays, write_json
+
+if TYPE_CHECKING:
+    from bench.data.split import Split
+    from bench.release import Release
+    from defenses.base import Defense, TrainingContext
+    from targets.base import Networks, Target
+    from targets.training import TrainingRequest
+
+
+def compute(job: Job) -> None:
+    """Train, and write weights, history, snapshots and the run's facts."""
+    from targets.training import train
+
+    request = request_of(job)
+    result = train(request)
+    write_json(
+        job.folder / "result.json",
+        {
+            "status": result.status,
+            "steps_done": result.steps_done,
+            "schema": request.records.schema.to_json(),
+            "expected_records": request.expected_records,
+            "claim": result.claim.model_dump(mode="json") if result.claim else None,
+        },
+    )
+    write_json(job.folder / "config.json", dict(job.task.config))
+    write_arrays(job.folder / "history.npz", result.history)
+    write_arrays(
+        job.folder / "snapshots.npz",
+        {"steps": np.asarray(result.snapshot_steps, np.int64), "records": result.snapshots},
+    )
+    if result.status == "completed":
+        save_networks(job, result.networks)
+
+
+def pair_of(job: Job) -> tuple[Target, tuple[Defense, ...]]:
+    """Target and defense stack of a training."""
+    config = job.task.config
+    target = cast("Target", job.plugin("targets", config["target"]))
+    return target, tuple(cast("Defense", job.plugin("defenses", spec)) for spec in config["defenses"])
+
+
+def request_of(job: Job) -> TrainingRequest:
+    """The training run that a configuration describes."""
+    from targets.training import TrainingRequest
+
+    config = job.task.config
+    target, defenses = pair_of(job)
+    split = load_split(job.input("data"))
+    records, expected = _records(job, split, config["records"])
+    return TrainingRequest(
+        target=target,
+        defenses=defenses,
+        records=records,
+        expected_records=expected,
+        validation=split.role("validation"),
+        seed=config["seed"],
+        device=Device(job.device.kind, job.device.index, config["precision"]),
+        snapshot_records=config["snapshot_records"],
+        progress=job.progress,
+    )
+
+
+def _records(job: Job, split: Split, asked: Mapping[str, Any]) -> tuple[Records, int]:
+    """The records to train on, and how many of them are public knowledge."""
+    source: Source = asked["source"]
+    if source == "members":
+        return split.role("members"), split.expected_members
+    if source == "samples":
+        x = job.input("sample").arrays("samples.npz")["samples"]
+        records = Records(np.arange(len(x), dtype=np.int64), x, None, split.records.schema)
+    elif source == "reference":
+        records = split.role("reference")
+    else:
+        records, _ = split.candidates()
+    if asked.get("size") is not None:
+        index = generator(asked["seed"], "model records", source).permutation(len(records))[: asked["size"]]
+        records = records.take(np.sort(index))
+    return records, len(records)
+
+
+def save_networks(job: Job, networks: Networks) -> None:
+    """Every parameter and buffer as safetensors, without metadata, whose order is not reproducible."""
+    from safetensors.torch import save_file
+
+    tensors = {
+        f"{role}.{index}.{name}": tensor.detach().cpu().contiguous()
+        for role, modules in networks.items()
+        for index, module in enumerate(modules)
+        for name, tensor in module.state_dict().items()
+    }
+    save_file(tensors, job.folder / "weights.safetensors")
+
+
+def load_release(artifact: Artifact, references: Mapping[str, str], device: Device) -> Release:
+    """Rebuild a trained trial from its artifact: the same networks, changed by the same defenses.
+
+    Raises:
+        StoreError: the weights do not fit the networks.
+    """
+    from safetensors.torch import load_file
+
+    from bench.release import Release
+    from targets.training import build_networks, set_mode
+
+    context, defenses = _context(artifact, references, device)
+    networks = build_networks(context.target, defenses, context)
+    tensors = load_file(artifact.path("weights.safetensors"))
+    for role, modules in networks.items():
+        for index, module in enumerate(modules):
+            prefix = f"{role}.{index}."
+            state = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+            try:
+                module.load_state_dict(state)
+            except RuntimeError as error:
+                raise StoreError(f"{artifact.folder}: the stored weights do not fit {role}: {error}") from error
+    set_mode(networks, train=False)
+    return Release(context.target, networks, context.schema, device)
+
+
+def _context(
+    artifact: Artifact, references: Mapping[str, str], device: Device
+) -> tuple[TrainingContext, tuple[Defense, ...]]:
+    from defenses.base import TrainingContext
+
+    config, facts = artifact.json("config.json"), artifact.json("result.json")
+    target = cast("Target", load_plugin("targets", config["target"], references))
+    defenses = tuple(cast("Defense", load_plugin("defenses", d, references)) for d in config["defenses"])
+    schema = Schema.from_json(facts["schema"])
+    nothing = Records(
+        np.zeros(0, np.int64),
+        np.zeros((0, *schema.shape), np.uint8 if schema.kind == "image" else np.float32),
+        None,
+        schema,
+    )
+    context = TrainingContext(
+        target=target,
+        schema=schema,
+        expected_records=facts["expected_records"],
+        steps=target.options.steps,
+        batch_size=target.options.batch_size,
+        seed=config["seed"],
+        device=device,
+        validation=nothing,
+    )
+    return context, defenses

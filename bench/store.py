@@ -1,0 +1,197 @@
+"""The content-addressed store: an artifact exists whole and verified, or it does not exist.
+
+``<root>/<kind>/<key>/`` is written as a temporary folder, synced and renamed. Its manifest holds the sha256 of each
+file; ``cost.json`` lies beside them, outside of the manifest, because what a step cost is not part of its result.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.canonical import canonical_json, sha256_file
+from bench.errors import StoreError
+
+MANIFEST = "manifest.json"
+COST = "cost.json"
+FAILURE = "failed"  # folder of reasons why steps failed; not artifacts
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A stored result; every read checks the file against the manifest.
+
+    Attributes:
+        folder: where it lies.
+        files: file name -> sha256.
+        digest: sha256 of the manifest: one hash for the whole artifact.
+    """
+
+    folder: Path
+    files: Mapping[str, str]
+    digest: str
+
+    def path(self, name: str) -> Path:
+        """The verified path of one file.
+
+        Raises:
+            StoreError: there is no such file, or it is not what was written.
+        """
+        path = self.folder / name
+        if name not in self.files:
+            raise StoreError(f"{self.folder}: expected a file {name} in the artifact, it holds {sorted(self.files)}")
+        if not path.is_file() or sha256_file(path) != self.files[name]:
+            raise StoreError(f"{path}: expected the content that was written, found another; `bench store gc` removes it")
+        return path
+
+    def json(self, name: str) -> Any:
+        return json.loads(self.path(name).read_text("utf-8"))
+
+    def arrays(self, name: str) -> dict[str, NDArray[Any]]:
+        """The arrays of an npz file, never unpickling."""
+        with np.load(self.path(name), allow_pickle=False) as archive:
+            return {key: archive[key] for key in archive.files}
+
+    def cost(self) -> dict[str, Any] | None:
+        """What the step cost, or None where that was not kept."""
+        path = self.folder / COST
+        return json.loads(path.read_text("utf-8")) if path.is_file() else None
+
+
+class Store:
+    """Artifacts by kind and key under one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, kind: str, key: str) -> Path:
+        return self.root / kind / key
+
+    def find(self, kind: str, key: str) -> Artifact | None:
+        """The artifact, or None: what has no valid manifest does not exist."""
+        folder = self.folder(kind, key)
+        try:
+            text = (folder / MANIFEST).read_text("utf-8")
+            manifest = json.loads(text)
+            files = manifest["files"]
+            sizes_fit = all(os.stat(folder / name).st_size == entry["size"] for name, entry in files.items())
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+        if not sizes_fit or manifest.get("key") != key:
+            return None
+        import hashlib
+
+        return Artifact(
+            folder, {name: entry["sha256"] for name, entry in files.items()}, hashlib.sha256(text.encode()).hexdigest()
+        )
+
+    def damaged(self, artifact: Artifact) -> list[str]:
+        """Files of an artifact that are not what was written."""
+        return [
+            name
+            for name, sha in artifact.files.items()
+            if not (artifact.folder / name).is_file() or sha256_file(artifact.folder / name) != sha
+        ]
+
+    @contextmanager
+    def write(self, kind: str, key: str) -> Iterator[Path]:
+        """A folder to fill; on leaving without an error it becomes the artifact, at once and whole."""
+        place = self.folder(kind, key)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        temporary = place.parent / f".tmp-{key[:16]}-{os.getpid()}-{os.urandom(4).hex()}"
+        temporary.mkdir()
+        try:
+            yield temporary
+            self._seal(temporary, key)
+            if self.find(kind, key) is None:
+                if place.exists():  # left by something else than this store: never mix with it
+                    shutil.rmtree(place)
+                os.rename(temporary, place)
+                _sync(place.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def _seal(self, folder: Path, key: str) -> None:
+        files = {}
+        for path in sorted(folder.iterdir()):
+            _sync(path)
+            if path.name != COST:
+                files[path.name] = {"sha256": sha256_file(path), "size": path.stat().st_size}
+        manifest = folder / MANIFEST
+        manifest.write_text(canonical_json({"key": key, "files": files}), "utf-8")
+        _sync(manifest)
+        _sync(folder)
+
+    @contextmanager
+    def lock(self, kind: str, key: str) -> Iterator[None]:
+        """Keeps two processes from doing one step twice; correctness does not rest on it."""
+        from filelock import FileLock
+
+        folder = self.root / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f"{kind}-{key}.lock"):
+            yield
+
+    def remove(self, kind: str, key: str) -> None:
+        """Forget an artifact."""
+        shutil.rmtree(self.folder(kind, key), ignore_errors=True)
+
+    def note_failure(self, kind: str, key: str, reason: str) -> None:
+        """Remember why a step failed, for the board; a later success clears it."""
+        folder = self.root / FAILURE
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f".tmp-{os.getpid()}-{os.urandom(4).hex()}"
+        temporary.write_text(canonical_json({"kind": kind, "reason": reason}), "utf-8")
+        os.replace(temporary, folder / f"{kind}-{key}.json")
+
+    def clear_failure(self, kind: str, key: str) -> None:
+        (self.root / FAILURE / f"{kind}-{key}.json").unlink(missing_ok=True)
+
+    def failure(self, kind: str, key: str) -> str | None:
+        """Why the step failed when it was last tried, or None."""
+        path = self.root / FAILURE / f"{kind}-{key}.json"
+        return str(json.loads(path.read_text("utf-8"))["reason"]) if path.is_file() else None
+
+    def keys(self) -> Iterator[tuple[str, str]]:
+        """(kind, key) of everything that looks like an artifact."""
+        for kind in sorted(self.root.iterdir()) if self.root.is_dir() else ():
+            if kind.is_dir() and kind.name not in (FAILURE, "locks"):
+                for folder in sorted(kind.iterdir()):
+                    if folder.is_dir() and not folder.name.startswith(".tmp-"):
+                        yield kind.name, folder.name
+
+    def leftovers(self) -> list[Path]:
+        """Temporary folders of processes that were killed."""
+        return sorted(self.root.glob("*/.tmp-*"))
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Canonical JSON, so that equal values are equal bytes."""
+    path.write_text(canonical_json(value), "utf-8")
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """An npz without pickle; equal arrays are equal bytes."""
+    np.savez_compressed(path, allow_pickle=False, **{name: arrays[name] for name in sorted(arrays)})
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
