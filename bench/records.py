@@ -60,9 +60,13 @@ class Records:
         problems = []
         dtype = np.uint8 if self.schema.kind == "image" else np.float32
         if self.x.dtype != dtype:
-            problems.append(f"expected {self.schema.kind} records of dtype {np.dtype(dtype)}, got {self.x.dtype}")
+            problems.append(
+                f"expected {self.schema.kind} records of dtype {np.dtype(dtype)}, got {self.x.dtype}"
+            )
         if self.x.shape != (len(self.ids), *self.schema.shape):
-            problems.append(f"expected records of shape {(len(self.ids), *self.schema.shape)}, got {self.x.shape}")
+            problems.append(
+                f"expected records of shape {(len(self.ids), *self.schema.shape)}, got {self.x.shape}"
+            )
         if self.labels is not None and self.labels.shape != (len(self.ids),):
             problems.append(f"expected {len(self.ids)} labels, got shape {self.labels.shape}")
         if len(np.unique(self.ids)) != len(self.ids):

@@ -48,9 +48,13 @@ class Artifact:
         """
         path = self.folder / name
         if name not in self.files:
-            raise StoreError(f"{self.folder}: expected a file {name} in the artifact, it holds {sorted(self.files)}")
+            raise StoreError(
+                f"{self.folder}: expected a file {name} in the artifact, it holds {sorted(self.files)}"
+            )
         if not path.is_file() or sha256_file(path) != self.files[name]:
-            raise StoreError(f"{path}: expected the content that was written, found another; `bench store gc` removes it")
+            raise StoreError(
+                f"{path}: expected the content that was written, found another; `bench store gc` removes it"
+            )
         return path
 
     def json(self, name: str) -> Any:
@@ -91,7 +95,9 @@ class Store:
         import hashlib
 
         return Artifact(
-            folder, {name: entry["sha256"] for name, entry in files.items()}, hashlib.sha256(text.encode()).hexdigest()
+            folder,
+            {name: entry["sha256"] for name, entry in files.items()},
+            hashlib.sha256(text.encode()).hexdigest(),
         )
 
     def damaged(self, artifact: Artifact) -> list[str]:

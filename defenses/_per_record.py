@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -30,7 +31,9 @@ def refuses_per_record(
         )
     uncovered = sorted(set(target.private_roles) - set(private[0].roles))
     if uncovered:
-        return f"{defense.name} would leave {uncovered} of {target.name}, which read real records, unprotected"
+        return (
+            f"{defense.name} would leave {uncovered} of {target.name}, which read real records, unprotected"
+        )
     if getattr(target.options, "norm", None) == "batch":
         return (
             f"{target.name} with norm=batch mixes the records of a batch in a private network, so no gradient "
@@ -85,7 +88,10 @@ class PerRecordUpdater(Updater):
         self.dp_optimizer.zero_grad(set_to_none=True)
 
     def step(self, losses: Losses, size: int) -> None:
-        losses.total().backward()  # type: ignore[no-untyped-call]
+        with warnings.catch_warnings():
+            # The private networks' inputs are records and detached samples, which need no gradient of their own.
+            warnings.filterwarnings("ignore", message="Full backward hook is firing")
+            losses.total().backward()  # type: ignore[no-untyped-call]
         self.dp_optimizer.step()
 
     def end(self) -> None:

@@ -38,7 +38,9 @@ class Dropout(Defense):
                 f"dropout: expected roles among {sorted(networks)} of {context.target.name}, got {unknown}"
             )
         draw = Draw(context.device, context.seed, "dropout")
-        added = sum(add_dropout(module, self.options.rate, draw) for module in modules(networks, self.options.roles))
+        added = sum(
+            add_dropout(module, self.options.rate, draw) for module in modules(networks, self.options.roles)
+        )
         if not added:
             raise IncompatibleError(f"dropout finds no activation to follow in {self.options.roles}")
         return networks

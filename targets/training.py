@@ -105,7 +105,11 @@ class _History:
         bad = [
             int(index[0])
             for name, values in self.seen.items()
-            if len(index := np.flatnonzero(_beyond(np.asarray(values), limit if name.startswith("loss/") else np.inf)))
+            if len(
+                index := np.flatnonzero(
+                    _beyond(np.asarray(values), limit if name.startswith("loss/") else np.inf)
+                )
+            )
         ]
         return min(bad) if bad else None
 
@@ -121,7 +125,9 @@ def _beyond(values: NDArray[np.float64], limit: float) -> NDArray[np.bool_]:
 @contextmanager
 def _only(networks: Networks, roles: Sequence[str]) -> Iterator[None]:
     """Freeze every network but those of ``roles``: gradients flow through the others, not into them."""
-    frozen = [p for name in networks if name not in roles for p in parameters(networks, [name]) if p.requires_grad]
+    frozen = [
+        p for name in networks if name not in roles for p in parameters(networks, [name]) if p.requires_grad
+    ]
     for p in frozen:
         p.requires_grad_(False)
     try:
@@ -205,7 +211,11 @@ def _loop(request: TrainingRequest) -> TrainingResult:
             if request.progress is not None:
                 request.progress(step, steps)
         if step in keep:
-            snapshots.append(generate(target, networks, request.records.schema, request.snapshot_records, request.seed, device))
+            snapshots.append(
+                generate(
+                    target, networks, request.records.schema, request.snapshot_records, request.seed, device
+                )
+            )
     set_mode(networks, train=False)
     claims = [claim for updater in updaters.values() if (claim := updater.claim()) is not None]
     return TrainingResult(
@@ -214,7 +224,9 @@ def _loop(request: TrainingRequest) -> TrainingResult:
         steps_done=done,
         history={name: values[:done] for name, values in history.arrays().items()},
         snapshot_steps=tuple(keep[: len(snapshots)]),
-        snapshots=np.stack(snapshots) if snapshots else np.zeros((0, 0, *request.records.schema.shape), np.uint8),
+        snapshots=np.stack(snapshots)
+        if snapshots
+        else np.zeros((0, 0, *request.records.schema.shape), np.uint8),
         claim=_joint_claim(claims, request.defenses),
     )
 
@@ -299,7 +311,11 @@ def _joint_claim(claims: Sequence[PrivacyClaim], defenses: Sequence[Defense]) ->
         return None
     if len(claims) > 1:
         return claims[0].model_copy(
-            update={"epsilon": None, "epsilon_rdp": None, "void_reason": "more than one phase reads real records"}
+            update={
+                "epsilon": None,
+                "epsilon_rdp": None,
+                "void_reason": "more than one phase reads real records",
+            }
         )
     reasons = [f"{d.name}: {d.reads_members}" for d in defenses if d.reads_members]
     if reasons:

@@ -41,12 +41,16 @@ class LoganBlackBox(Attack):
 
     def needs(self, trial: TrialSpec) -> tuple[ModelRequest, ...]:
         return (
-            ModelRequest("attacker", {"name": "dcgan", **self.options.model_dump()}, "samples", seed=trial.seed),
+            ModelRequest(
+                "attacker", {"name": "dcgan", **self.options.model_dump()}, "samples", seed=trial.seed
+            ),
         )
 
     def prepare(self, candidates: Records, view: View, knowledge: Knowledge, rng: RecordRng) -> Release:
         if "attacker" not in knowledge.models:
-            raise PluginError(f"{self.name}: expected the requested model 'attacker', got {sorted(knowledge.models)}")
+            raise PluginError(
+                f"{self.name}: expected the requested model 'attacker', got {sorted(knowledge.models)}"
+            )
         return knowledge.models["attacker"]
 
     def score_chunk(

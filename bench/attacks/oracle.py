@@ -20,12 +20,19 @@ class Oracle(Attack):
     knowledge = "labels"
     control = True
 
-    def prepare(self, candidates: Records, view: View, knowledge: Knowledge, rng: RecordRng) -> dict[int, bool]:
+    def prepare(
+        self, candidates: Records, view: View, knowledge: Knowledge, rng: RecordRng
+    ) -> dict[int, bool]:
         if knowledge.membership is None:
             raise PluginError("oracle: expected the membership of every candidate, got none")
         return dict(knowledge.membership)
 
     def score_chunk(
-        self, ids: NDArray[np.int64], x: NDArray[np.float32], state: dict[int, bool], view: View, rng: RecordRng
+        self,
+        ids: NDArray[np.int64],
+        x: NDArray[np.float32],
+        state: dict[int, bool],
+        view: View,
+        rng: RecordRng,
     ) -> NDArray[np.float64]:
         return np.array([state[int(i)] for i in ids], dtype=np.float64)

@@ -128,10 +128,13 @@ def attack_rows(results: Results) -> tuple[AttackRow, ...]:
     groups: dict[tuple[str, str, str, str], list[Cell]] = {}
     for cell in results.cells:
         groups.setdefault((cell.dataset, cell.target, cell.defense, cell.attack), []).append(cell)
-    return tuple(_attack_row(cells, results) for cells in groups.values())
+    composed: dict[tuple[str, bytes, bytes], NDArray[np.int64]] = {}
+    return tuple(_attack_row(cells, results, composed) for cells in groups.values())
 
 
-def _attack_row(cells: Sequence[Cell], results: Results) -> AttackRow:
+def _attack_row(
+    cells: Sequence[Cell], results: Results, composed: dict[tuple[str, bytes, bytes], NDArray[np.int64]]
+) -> AttackRow:
     first = cells[0]
     done = tuple(cell for cell in cells if cell.status == "completed")
     _same_candidates(done)
@@ -139,11 +142,13 @@ def _attack_row(cells: Sequence[Cell], results: Results) -> AttackRow:
     scores = np.zeros((0, 0))
     if done:
         scores = np.stack([cell.scores for cell in done])
-        # One name for the sets of a data set, whatever the attack: all attacks and defenses share them.
-        size = int(results.settings["sets"])
-        set_id = compose_sets(
-            done[0].record_ids, done[0].membership, size, derive_seed(0, "sets", first.dataset)
-        )
+        # Attacks and defenses on the same candidates share their sets: the seed names the data set only.
+        ids, membership = done[0].record_ids, done[0].membership
+        same = (first.dataset, ids.tobytes(), membership.tobytes())
+        if same not in composed:
+            size, seed = int(results.settings["sets"]), derive_seed(0, "sets", first.dataset)
+            composed[same] = compose_sets(ids, membership, size, seed)
+        set_id = composed[same]
         summary = summarise(
             scores,
             done[0].membership,

@@ -43,7 +43,7 @@ def write_plots(board: Board, folder: Path) -> Drawn:
     scatters = [_scatter(board, *place, folder) for place in places]
     return Drawn(
         scatters=tuple(picture for picture in scatters if picture is not None),
-        rocs=tuple(picture for row in board.rows if (picture := _roc(row, folder)) is not None),
+        rocs=tuple(picture for row in board.rows if (picture := _roc(board, row, folder)) is not None),
         sheets=tuple(picture for row in board.rows for picture in _sheets(row, folder)),
         curves=tuple(picture for row in board.rows if (picture := _curves(row, folder)) is not None),
     )
@@ -51,6 +51,7 @@ def write_plots(board: Board, folder: Path) -> Drawn:
 
 def _scatter(board: Board, dataset: str, target: str, folder: Path) -> Picture | None:
     rows = [row for row in board.rows if (row.dataset, row.target) == (dataset, target)]
+    defenses = list(dict.fromkeys(row.defense for row in board.rows))
     points = []
     for row in rows:
         m, shown = row.measured, row.interval
@@ -62,6 +63,7 @@ def _scatter(board: Board, dataset: str, target: str, folder: Path) -> Picture |
                     m["kid"],
                     (shown.low, shown.high),
                     (m["kid_low"], m["kid_high"]),
+                    defenses.index(row.defense),
                     row.raised("quality_gone"),
                 )
             )
@@ -78,17 +80,24 @@ def _scatter(board: Board, dataset: str, target: str, folder: Path) -> Picture |
     return Picture(file, f"{dataset} / {target}", f"Worst AUC against KID. {said}.")
 
 
-def _roc(row: Row, folder: Path) -> Picture | None:
+def _roc(board: Board, row: Row, folder: Path) -> Picture | None:
     attacks = [attack for attack in row.attacks if attack.summary is not None]
     if not attacks:
         return None
+    names = dict.fromkeys(attack.attack for attack in board.attacks if not attack.control)
+    styles = {name: index for index, name in enumerate(names)}
     lines, said = [], []
     realised: list[tuple[float, float] | None] = []
     for attack in attacks:
         s = attack.summary
         assert s is not None
         lines.append(
-            plots.RocLine(f"{attack.attack} (AUC {number(s.auc)})", attack.scores, attack.membership)
+            plots.RocLine(
+                f"{attack.attack} (AUC {number(s.auc)})",
+                attack.scores,
+                attack.membership,
+                styles[attack.attack],
+            )
         )
         fpr, tpr = s.realised_fpr_at_1pct, s.tpr_at_1pct_fpr
         realised.append(None if fpr is None or tpr is None else (fpr, tpr))

@@ -9,7 +9,7 @@ LONGEST = 96  # with the suffix and an extension well below the 143 bytes of the
 
 
 def slug(*labels: str | int) -> str:
-    """A file name for ``labels``, without extension: ``[a-z0-9_=-]`` only, never empty, hidden or a path.
+    """A file name for ``labels``, without extension: ``[a-z0-9_-]`` only, never empty, hidden or a path.
 
     Labels that read alike once cleaned (``a/b`` and ``a.b``, ``A`` and ``a``) differ in the suffix, a hash
     of the labels as they were.
@@ -19,6 +19,6 @@ def slug(*labels: str | int) -> str:
     """
     exact = "\x1f".join(f"{type(label).__name__}:{label}" for label in labels)
     suffix = hashlib.sha256(exact.encode()).hexdigest()[:10]
-    cleaned = (re.sub(r"[^a-z0-9_=]+", "-", str(label).lower()).strip("-") for label in labels)
+    cleaned = (re.sub(r"[^a-z0-9_]+", "-", str(label).lower()).strip("-") for label in labels)
     stem = "-".join(part for part in cleaned if part)[:LONGEST].strip("-")
     return f"{stem}-{suffix}" if stem else suffix

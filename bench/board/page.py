@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from bench.board.rows import Board, Row
 from bench.board.tables import split_file
 from bench.board.verdict import access_words, verdict
 from bench.board.words import interval, number
+from bench.results import Cell, Trial
 
 
 def write_page(board: Board, drawn: Drawn, folder: Path) -> None:
@@ -148,7 +149,8 @@ def _reading(row: AttackRow) -> dict[str, Any]:
     s, shown = row.summary, row.interval
     return {
         "auc": number(s.auc if s else None),
-        "auc_interval": f"{words.auc_interval(row)}, {shown.over}" if shown else "",
+        "auc_interval": words.auc_interval(row),
+        "auc_over": f"over {shown.over}" if shown else "",
         "accuracy": number(s.accuracy if s else None),
         "chance": number(s.accuracy_chance) if s else "",
     }
@@ -158,17 +160,17 @@ def _idle(board: Board) -> Iterator[dict[str, Any]]:
     """Trials and attacks without a number, and why; an attack only where its trial is not the reason."""
     for row in board.rows:
         place = {"dataset": row.dataset, "target": row.target, "defense": row.defense}
-        if row.reason or row.status != "completed":
-            missing = ", ".join(str(t.seed) for t in row.trials if t.status != "completed")
-            yield {**place, "attack": "", "seeds": missing, "status": row.status, "reason": row.reason}
+        lost_trials = [trial for trial in row.trials if trial.status != "completed"]
+        if lost_trials:
+            yield {**place, "attack": "", **_lost(lost_trials), "reason": row.reason}
         for attack in (*row.attacks, *row.controls):
             lost = [cell for cell in attack.cells if cell.status != "completed"]
             if lost and row.status == "completed":
-                seeds = ", ".join(str(cell.seed) for cell in lost)
-                yield {
-                    **place,
-                    "attack": attack.attack,
-                    "seeds": seeds,
-                    "status": attack.status,
-                    "reason": attack.reason,
-                }
+                yield {**place, "attack": attack.attack, **_lost(lost), "reason": attack.reason}
+
+
+def _lost(runs: Sequence[Trial] | Sequence[Cell]) -> dict[str, str]:
+    return {
+        "seeds": ", ".join(str(run.seed) for run in runs),
+        "status": ", ".join(dict.fromkeys(run.status.replace("_", " ") for run in runs)),
+    }

@@ -22,8 +22,8 @@ from bench.metrics.roc import roc_curve
 DPI = 110
 METADATA: dict[str, Any] = {"Software": None}  # else each file would carry the version of matplotlib
 SHEET_COLUMNS = 8
-SHEET_RECORDS = 48
-CURVE_POINTS = 300
+SHEET_RECORDS = 32
+CURVE_POINTS = 80
 
 Interval = tuple[float, float]
 
@@ -35,6 +35,7 @@ class Point:
     Attributes:
         label: the defense.
         auc, kid: the figures; ``auc_interval``, ``kid_interval`` theirs, or None.
+        index: of its style; the same defense looks the same in every plot of a board.
         useless: whether the samples are no better than the untrained model's.
     """
 
@@ -43,22 +44,24 @@ class Point:
     kid: float
     auc_interval: Interval | None
     kid_interval: Interval | None
+    index: int
     useless: bool = False
 
 
 @dataclass(frozen=True)
 class RocLine:
-    """One attack in a ROC plot: ``scores`` ``(seeds, n)``, ``membership`` ``(n,)``."""
+    """One attack in a ROC plot: ``scores`` ``(seeds, n)``, ``membership`` ``(n,)``; ``index``: its style."""
 
     label: str
     scores: NDArray[np.float64]
     membership: NDArray[np.bool_]
+    index: int
 
 
 def save(figure: Figure, path: Path) -> None:
     """Writes a PNG without anything that differs between runs."""
     FigureCanvasAgg(figure)
-    figure.savefig(path, dpi=DPI, metadata=METADATA, facecolor="white")
+    figure.savefig(path, dpi=DPI, metadata=METADATA, facecolor="white", pil_kwargs={"optimize": True})
 
 
 def draw_scatter(path: Path, title: str, points: Sequence[Point], lines: Mapping[str, float]) -> None:
@@ -81,8 +84,8 @@ def draw_scatter(path: Path, title: str, points: Sequence[Point], lines: Mapping
             name, (1, kid), xycoords=("axes fraction", "data"), xytext=(-3, 2), textcoords="offset points",
             ha="right", fontsize=8, color="0.35",
         )  # fmt: skip
-    for index, point in enumerate(points):
-        look = style(index)
+    for point in points:
+        look = style(point.index)
         axes.errorbar(
             [point.auc], [point.kid],
             xerr=_bars(point.auc, point.auc_interval), yerr=_bars(point.kid, point.kid_interval),
@@ -108,7 +111,7 @@ def _kid_axis(axes: Axes, points: Sequence[Point], lines: Mapping[str, float]) -
         ticks = [
             t
             for t in (-100, -10, 0, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
-            if lowest <= t <= highest * 1.6
+            if min(0.0, lowest) <= t <= highest * 1.6
         ]
         axes.set_yticks(ticks, [str(t) for t in ticks])
         axes.minorticks_off()
@@ -149,12 +152,12 @@ def draw_roc(
         realised: per attack the (FPR, TPR) realised for 1 %, or None where too few records measure it.
     """
     figure, axes = _axes(title, (5.6, 4.8))
-    low = min(1 / max(len(line.membership), 1) for line in lines)
-    floor = 10.0 ** np.floor(np.log10(low))
+    # Half a non-member: the first step of the curve, where nobody innocent is accused, stays in the picture.
+    floor = min(0.5 / int((~line.membership).sum()) for line in lines)
     grid = np.geomspace(floor, 1, 50)
     axes.plot(grid, grid, color="0.35", linestyle="--", linewidth=1, label="chance")
-    for index, (line, point) in enumerate(zip(lines, realised, strict=True)):
-        look = style(index)
+    for line, point in zip(lines, realised, strict=True):
+        look = style(line.index)
         fpr, tpr = mean_roc(line.scores, line.membership)
         axes.step(
             np.maximum(fpr, floor), np.maximum(tpr, floor), where="post", color=look.colour,
@@ -181,8 +184,8 @@ def draw_curves(path: Path, title: str, histories: Mapping[int, Mapping[str, NDA
         histories: seed -> column -> array over training steps.
     """
     columns = list(dict.fromkeys(name for history in histories.values() for name in history))
-    figure = Figure(figsize=(6.4, 1.1 + 1.35 * len(columns)), layout="constrained")
-    figure.suptitle(title, fontsize=10)
+    figure = Figure(figsize=(5.2, 1.1 + 1.2 * len(columns)), layout="constrained")
+    figure.suptitle(title, fontsize=10, parse_math=False)
     panels = figure.subplots(len(columns), 1, squeeze=False, sharex=True)[:, 0]
     for axes, column in zip(panels, columns, strict=True):
         for index, (seed, history) in enumerate(histories.items()):

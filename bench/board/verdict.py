@@ -36,11 +36,11 @@ def _leak(row: Row) -> str:
         start = "Leaks:"
     else:
         start = "No leak told from chance, which proves none:"
-    runs = f"{h.seeds} training run{'s' if h.seeds > 1 else ''}"
+    runs = f"{h.seeds} run{'s' if h.seeds > 1 else ''}"
     of = f"the worst of {len(h.attacks)} attacks" if len(h.attacks) > 1 else "the only attack"
     return (
         f"{start} {of}, {h.worst_attack} ({access_words(attack)}), reaches AUC {h.auc:.3f} "
-        f"(95 % {interval.low:.3f} to {interval.high:.3f} over {interval.over}, {runs}); "
+        f"(95 % over {interval.over}: {interval.low:.3f} to {interval.high:.3f}; {runs}); "
         f"{h.members:,} members and {h.nonmembers:,} non-members tell {h.smallest_detectable_auc:.3f} or "
         "more from chance (.5)."
     )
@@ -53,15 +53,15 @@ def access_words(attack: AttackRow) -> str:
 
 
 def _apart(worst: Worst | None) -> str:
-    """Attacks that read higher than the headline on other candidates or seeds: not compared, not hidden."""
+    """Attacks on other candidates or seeds: they cannot be compared, but are not hidden."""
     if worst is None:
         return ""
-    higher = [
+    named = [
         f"{row.attack} ({len(row.record_ids):,} candidates, AUC {row.summary.auc:.3f})"
         for row in worst.apart
-        if row.summary is not None and row.summary.auc > worst.headline.auc
+        if row.summary is not None
     ]
-    return f"Higher, but on other candidates or runs and not compared: {', '.join(higher)}." if higher else ""
+    return f"Not compared, since on other candidates or runs: {', '.join(named)}." if named else ""
 
 
 def _not_run(attacks: tuple[AttackRow, ...]) -> str:

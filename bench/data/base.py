@@ -38,7 +38,9 @@ def package_folder(package: str, needed_for: str) -> Path:
 
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise InputError(f"{needed_for} reads its records from the package {package!r}, which is not installed")
+        raise InputError(
+            f"{needed_for} reads its records from the package {package!r}, which is not installed"
+        )
     return Path(next(iter(spec.submodule_search_locations)))
 
 
@@ -52,14 +54,20 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
     import zlib
 
     if not path.is_file():
-        raise InputError(f"{path}: expected an npz file there, found {'a folder' if path.is_dir() else 'nothing'}")
+        raise InputError(
+            f"{path}: expected an npz file there, found {'a folder' if path.is_dir() else 'nothing'}"
+        )
     try:
         with np.load(path, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise InputError(f"{path}: expected an npz archive (numpy.savez), got a single array")
             return {name: archive[name] for name in archive.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        hint = "it holds pickled objects" if "pickle" in str(error).lower() and zipfile.is_zipfile(path) else "it is damaged"
+        hint = (
+            "it holds pickled objects"
+            if "pickle" in str(error).lower() and zipfile.is_zipfile(path)
+            else "it is damaged"
+        )
         raise InputError(
             f"{path}: expected an npz archive of plain arrays, but {hint} ({error}); write it again with numpy.savez"
         ) from error
@@ -73,7 +81,9 @@ def records_from_npz(path: Path, first_id: int = 0) -> Records:
     """
     arrays = read_npz(path)
     if "images" not in arrays:
-        raise InputError(f"{path}: expected an array `images` of shape (n, height, width[, channels]), got {sorted(arrays)}")
+        raise InputError(
+            f"{path}: expected an array `images` of shape (n, height, width[, channels]), got {sorted(arrays)}"
+        )
     images, labels = arrays["images"], arrays.get("labels")
     if images.dtype != np.uint8 or images.ndim not in (3, 4) or len(images) == 0:
         raise InputError(
@@ -82,9 +92,13 @@ def records_from_npz(path: Path, first_id: int = 0) -> Records:
     if images.ndim == 3:
         images = images[..., None]
     if images.shape[-1] not in (1, 3):
-        raise InputError(f"{path}: expected 1 or 3 channels last, got {images.shape[-1]} in shape {images.shape}")
+        raise InputError(
+            f"{path}: expected 1 or 3 channels last, got {images.shape[-1]} in shape {images.shape}"
+        )
     if labels is not None and (labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer)):
-        raise InputError(f"{path}: expected `labels` as {len(images)} integers, got {labels.dtype} {labels.shape}")
+        raise InputError(
+            f"{path}: expected `labels` as {len(images)} integers, got {labels.dtype} {labels.shape}"
+        )
     x = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
     ids = np.arange(first_id, first_id + len(x), dtype=np.int64)
     return Records(ids, x, None if labels is None else labels.astype(np.int64), Schema("image", x.shape[1:]))
@@ -100,7 +114,9 @@ def read_indices(path: Path) -> NDArray[np.int64]:
         arrays = read_npz(path)
         values: Any = arrays.get("indices", np.zeros(0))
     elif not path.is_file():
-        raise InputError(f"{path}: expected an index file there, found {'a folder' if path.is_dir() else 'nothing'}")
+        raise InputError(
+            f"{path}: expected an index file there, found {'a folder' if path.is_dir() else 'nothing'}"
+        )
     elif path.suffix == ".npy":
         try:
             values = np.load(path, allow_pickle=False)
@@ -112,7 +128,9 @@ def read_indices(path: Path) -> NDArray[np.int64]:
         except (ValueError, OverflowError) as error:
             raise InputError(f"{path}: expected one record index per line: {error}") from error
     if values.ndim != 1 or len(values) == 0 or not np.issubdtype(values.dtype, np.integer):
-        raise InputError(f"{path}: expected a list of record indices, got {values.dtype} of shape {values.shape}")
+        raise InputError(
+            f"{path}: expected a list of record indices, got {values.dtype} of shape {values.shape}"
+        )
     indices = values.astype(np.int64)
     if indices.min() < 0 or len(np.unique(indices)) != len(indices):
         raise InputError(f"{path}: expected distinct record indices from 0, got negative or repeated ones")

@@ -100,7 +100,9 @@ def make_split(loaded: Records | None, request: SplitRequest, base_dir: Path) ->
     expected = len(ids["members"])
     if request.membership == "coin":
         ids, expected = _toss(ids, given, request.split_seed)
-    problems = [f"expected at least one record as {r}, got none" for r in ("members", "nonmembers") if not len(ids[r])]
+    problems = [
+        f"expected at least one record as {r}, got none" for r in ("members", "nonmembers") if not len(ids[r])
+    ]
     if problems:
         raise InputError(problems)
     return Split(records, ids, request.membership, expected, _duplicates(records, ids))
@@ -134,21 +136,27 @@ def _given_roles(
             if path.suffix == ".npz" and "indices" not in read_npz(path):
                 own = records_from_npz(path, first_id=sum(len(p) for p in parts))
                 if parts and own.schema != parts[0].schema:
-                    raise InputError(f"{path}: expected records like the others, {parts[0].schema}, got {own.schema}")
+                    raise InputError(
+                        f"{path}: expected records like the others, {parts[0].schema}, got {own.schema}"
+                    )
                 parts.append(own)
                 given[role] = own.ids
                 continue
             indices = read_indices(path)
             if loaded is None or indices.max() >= len(loaded):
                 there = 0 if loaded is None else len(loaded)
-                raise InputError(f"{path}: index {indices.max()} is beyond the {there} records of the data set")
+                raise InputError(
+                    f"{path}: index {indices.max()} is beyond the {there} records of the data set"
+                )
             given[role] = indices
         except InputError as error:
             problems += [f"{role}: {problem}" for problem in error.problems]
     for i, first in enumerate(given):
         for second in list(given)[i + 1 :]:
             if len(shared := np.intersect1d(given[first], given[second])):
-                problems.append(f"{first} and {second} share {len(shared)} records (id {shared[0]} first); make them disjoint")
+                problems.append(
+                    f"{first} and {second} share {len(shared)} records (id {shared[0]} first); make them disjoint"
+                )
     if not parts and not problems:
         problems.append("expected records to split: give the data set a `path`, or a file for every role")
     if problems:
@@ -173,7 +181,9 @@ def _toss(
 ) -> tuple[dict[str, NDArray[np.int64]], int]:
     """Let each audit record join by its own fair coin (Steinke, Nasr and Jagielski, NeurIPS 2023, algorithm 1)."""
     if set(given) & {"members", "nonmembers"}:
-        raise InputError("membership: coin decides by chance who is a member, so members and nonmembers cannot be files")
+        raise InputError(
+            "membership: coin decides by chance who is a member, so members and nonmembers cannot be files"
+        )
     if len(ids["members"]) != len(ids["nonmembers"]):
         raise InputError(
             "membership: coin expects as many members as nonmembers (together they are the audit records, and half "

@@ -31,24 +31,25 @@ class Strict(BaseModel):
 
 
 class SplitOptions(Strict):
-    """How a data set's records are split; by default into 5,000, as the quick-start matrix does.
+    """How a data set's records are split.
 
-    A number is how many records are drawn; a text is the path of a file that lists or holds them.
+    A number is how many records are drawn; a text is the path of a file that lists or holds them. Roles that are
+    not given share what the others leave, 1 : 2 : 3 : 1 : 3 in the order below.
     """
 
     RESULT = frozenset(
         {"members", "nonmembers", "reference", "validation", "holdout", "split_seed", "membership"}
     )
 
-    members: Some = 500
+    members: Some | None = None
     """Records that the target is trained on."""
-    nonmembers: Some = 1000
+    nonmembers: Some | None = None
     """Records that the target never sees, against which members must be told apart."""
-    reference: SomeOrNone = 1500
+    reference: SomeOrNone | None = None
     """Records of the same distribution that an attacker may own."""
-    validation: SomeOrNone = 500
+    validation: SomeOrNone | None = None
     """Records that the defender may own."""
-    holdout: Some = 1500
+    holdout: Some | None = None
     """Records kept for sample quality only."""
     split_seed: Annotated[int, Field(ge=0)] = 0
     """Seed of the draw, which all trials of the data set share."""

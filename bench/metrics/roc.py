@@ -244,7 +244,7 @@ def advantage_null_sf(value: float, n_members: int, n_nonmembers: int) -> float:
         advanced = inside * (m - others + 1) / rest
         advanced[1:] += inside[:-1] * (n - seen[1:] + 1) / rest
         reached = seen * m - others * n >= value * m * n - 1e-6
-        inside = np.where(reached | (others < 0) | (others > m), 0.0, advanced)
+        inside = np.where(reached, 0.0, advanced)
     return float(1 - inside[n])
 
 

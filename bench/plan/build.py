@@ -15,7 +15,16 @@ from bench.data.split import Split, make_split
 from bench.errors import InputError
 from bench.identity import source_fingerprint
 from bench.matrix import ResolvedMatrix, dataset_labels, stack_label
-from bench.plan.graph import Plan, PlannedCell, PlannedData, PlannedLines, PlannedTrial, Step, StepKind, make_step
+from bench.plan.graph import (
+    Plan,
+    PlannedCell,
+    PlannedData,
+    PlannedLines,
+    PlannedTrial,
+    Step,
+    StepKind,
+    make_step,
+)
 from bench.plugin import Plugin
 from bench.release import GRANTS
 from defenses.base import Defense, stack_refuses
@@ -61,7 +70,11 @@ class _Builder:
                 if any_trial:
                     self._reference_lines(planned, target)
         return Plan(
-            {d.label: d for d in data}, tuple(self.trials), tuple(self.cells), tuple(self.lines), tuple(self.steps.values())
+            {d.label: d for d in data},
+            tuple(self.trials),
+            tuple(self.cells),
+            tuple(self.lines),
+            tuple(self.steps.values()),
         )
 
     def _load(self) -> list[PlannedData]:
@@ -78,7 +91,9 @@ class _Builder:
                     )
                 found.append(self._data(label, split))
             except InputError as error:
-                problems += [f"{self.resolved.path}: data set {label}: {problem}" for problem in error.problems]
+                problems += [
+                    f"{self.resolved.path}: data set {label}: {problem}" for problem in error.problems
+                ]
         if problems:
             raise InputError(problems)
         return found
@@ -140,11 +155,22 @@ class _Builder:
         upstream: dict[str, Step] = {"data": data.step, **extra}
         preflight = None
         if target.options.steps:
-            preflight = self._add("preflight", {**pair, "profile": profile}, {"data": data.step}, plugins, f"preflight {profile}", 1)
+            preflight = self._add(
+                "preflight",
+                {**pair, "profile": profile},
+                {"data": data.step},
+                plugins,
+                f"preflight {profile}",
+                1,
+            )
         config = {**pair, "seed": seed, "records": records, "snapshot_records": snapshots, "profile": profile}
-        return self._add("train", config, upstream, plugins, label, target.options.steps, preflight), preflight
+        return self._add(
+            "train", config, upstream, plugins, label, target.options.steps, preflight
+        ), preflight
 
-    def _trial(self, data: PlannedData, target: Target, stack: tuple[Defense, ...], seed: int) -> PlannedTrial:
+    def _trial(
+        self, data: PlannedData, target: Target, stack: tuple[Defense, ...], seed: int
+    ) -> PlannedTrial:
         matrix = self.resolved.matrix
         defense = stack_label(stack)
         where = f"{data.label}/{target.label()}/{defense}/{seed}"
@@ -152,19 +178,30 @@ class _Builder:
         steps: dict[str, Step] = {}
         if not refused:
             train, preflight = self._train(
-                data, target, stack, seed, {"source": "members"}, {}, matrix.quality.snapshot_records, f"train {where}"
+                data,
+                target,
+                stack,
+                seed,
+                {"source": "members"},
+                {},
+                matrix.quality.snapshot_records,
+                f"train {where}",
             )
             if preflight is not None:
                 steps["preflight"] = preflight
             steps["train"] = train
             steps["sample"] = self._sample(data, train, target, stack, f"sample {where}")
-            steps["quality"] = self._quality(data, {"sample": steps["sample"], "train": train}, f"quality {where}")
+            steps["quality"] = self._quality(
+                data, {"sample": steps["sample"], "train": train}, f"quality {where}"
+            )
         adaptive = tuple(dict.fromkeys(name for d in stack for name in d.adaptive))
         trial = PlannedTrial(data.label, target.label(), defense, seed, refused, steps, adaptive)
         self.trials.append(trial)
         return trial
 
-    def _sample(self, data: PlannedData, train: Step, target: Target, stack: tuple[Defense, ...], label: str) -> Step:
+    def _sample(
+        self, data: PlannedData, train: Step, target: Target, stack: tuple[Defense, ...], label: str
+    ) -> Step:
         n = self.resolved.matrix.samples
         plugins: list[tuple[registry.Kind, Plugin]] = [("targets", target), *(("defenses", d) for d in stack)]
         config = {"source": "trained", "n": n, "device": self.resolved.matrix.device, "profile": target.name}
@@ -173,7 +210,9 @@ class _Builder:
     def _features(self, data: PlannedData, extractor: str) -> Step:
         config = {"extractor": extractor, "device": self.resolved.matrix.device, "profile": extractor}
         work = sum(len(data.split.ids[role]) for role in ("members", "reference", "holdout"))
-        return self._add("features", config, {"data": data.step}, (), f"features {data.label} {extractor}", work)
+        return self._add(
+            "features", config, {"data": data.step}, (), f"features {data.label} {extractor}", work
+        )
 
     def _quality(self, data: PlannedData, upstream: Mapping[str, Step], label: str) -> Step:
         quality = self.resolved.matrix.quality
@@ -201,15 +240,24 @@ class _Builder:
                 {"source": "pca_gaussian", "n": self.resolved.matrix.samples, "seed": LINE_SEED, "profile": "pca_gaussian"},
                 {"data": data.step}, (), f"sample {data.label} PCA Gaussian", self.resolved.matrix.samples,
             )  # fmt: skip
-            steps["pca_gaussian"] = self._quality(data, {"sample": gaussian}, f"quality {data.label} PCA Gaussian line")
+            steps["pca_gaussian"] = self._quality(
+                data, {"sample": gaussian}, f"quality {data.label} PCA Gaussian line"
+            )
         untrained = type(target).from_spec({**target.spec(), "steps": 0})
-        train, _ = self._train(data, untrained, (), LINE_SEED, {"source": "members"}, {}, 0, f"build {where} untrained")
+        train, _ = self._train(
+            data, untrained, (), LINE_SEED, {"source": "members"}, {}, 0, f"build {where} untrained"
+        )
         sample = self._sample(data, train, untrained, (), f"sample {where} untrained")
         steps["untrained"] = self._quality(data, {"sample": sample}, f"quality {where} untrained line")
         self.lines.append(PlannedLines(data.label, target.label(), steps))
 
     def _cell(
-        self, data: PlannedData, target: Target, stack: tuple[Defense, ...], trial: PlannedTrial, attack: Attack
+        self,
+        data: PlannedData,
+        target: Target,
+        stack: tuple[Defense, ...],
+        trial: PlannedTrial,
+        attack: Attack,
     ) -> PlannedCell:
         if trial.refused:
             return PlannedCell(trial, attack, "", None)
@@ -232,7 +280,12 @@ class _Builder:
             upstream["train"] = trial.steps["train"]
         models = {r.name: self._model(data, trial, stack, r) for r in attack.needs(spec)}
         upstream.update({f"model/{name}": step for name, step in models.items()})
-        config = {"attack": attack.spec(), "seed": trial.seed, "device": self.resolved.matrix.device, "profile": attack.name}
+        config = {
+            "attack": attack.spec(),
+            "seed": trial.seed,
+            "device": self.resolved.matrix.device,
+            "profile": attack.name,
+        }
         label = f"attack {trial.dataset}/{trial.target}/{trial.defense}/{trial.seed}/{attack.label()}"
         work = len(data.split.ids["members"]) + len(data.split.ids["nonmembers"])
         step = self._add("attack", config, upstream, [("attacks", attack)], label, work)
@@ -241,10 +294,13 @@ class _Builder:
     def _model(
         self, data: PlannedData, trial: PlannedTrial, stack: tuple[Defense, ...], request: ModelRequest
     ) -> Step:
-        target = cast("Target", registry.get("targets", str(request.target["name"])).from_spec(request.target))
+        target = cast(
+            "Target", registry.get("targets", str(request.target["name"])).from_spec(request.target)
+        )
         if request.defenses is not None:
             stack = tuple(
-                cast("Defense", registry.get("defenses", str(d["name"])).from_spec(d)) for d in request.defenses
+                cast("Defense", registry.get("defenses", str(d["name"])).from_spec(d))
+                for d in request.defenses
             )
         extra = {"sample": trial.steps["sample"]} if request.source == "samples" else {}
         records = {"source": request.source, "size": request.size, "seed": request.seed}
@@ -258,5 +314,7 @@ def _file(plugin: type[Plugin]) -> Path:
 
     file = sys.modules[plugin.__module__].__file__
     if file is None:
-        raise InputError(f"expected the plugin {plugin.name} to come from a file, got none for {plugin.__module__}")
+        raise InputError(
+            f"expected the plugin {plugin.name} to come from a file, got none for {plugin.__module__}"
+        )
     return Path(file)

@@ -71,5 +71,7 @@ def estimate(steps: Sequence[Step], store: Store, workers: int, history: History
 def _longest_chain(steps: Sequence[Step], seconds: Mapping[str, float | None]) -> float:
     ends: dict[str, float] = {}
     for step in steps:
-        ends[step.id] = (seconds[step.id] or 0.0) + max((ends.get(b.id, 0.0) for b in step.before()), default=0.0)
+        ends[step.id] = (seconds[step.id] or 0.0) + max(
+            (ends.get(b.id, 0.0) for b in step.before()), default=0.0
+        )
     return max(ends.values(), default=0.0)

@@ -26,7 +26,9 @@ def compute(job: Job) -> None:
         split.records.schema,
         job.device,
         samples=(lambda: job.input("sample").arrays("samples.npz")["samples"]) if job.has("sample") else None,
-        release=(lambda: load_release(job.input("train"), job.task.references, job.device)) if job.has("train") else None,
+        release=(lambda: load_release(job.input("train"), job.task.references, job.device))
+        if job.has("train")
+        else None,
     )
     rng = RecordRng(job.task.config["seed"], "attack", attack.name)
     scored = attack.score(candidates, view, _knowledge(job, attack, split), rng)
@@ -47,7 +49,9 @@ def _knowledge(job: Job, attack: Attack, split: Split) -> Knowledge:
         if role.startswith("model/")
     }
     return Knowledge(
-        reference=split.role("reference") if attack.knowledge in ("reference", "shadow", "shadow + candidates") else None,
+        reference=split.role("reference")
+        if attack.knowledge in ("reference", "shadow", "shadow + candidates")
+        else None,
         membership=truth if attack.knowledge == "labels" else None,
         models=models,
     )

@@ -41,7 +41,10 @@ def load_split(artifact: Artifact) -> Split:
     arrays, facts = artifact.arrays("records.npz"), artifact.json("split.json")
     labels = arrays.get("labels")
     records = Records(
-        arrays["ids"], arrays["x"], None if labels is None else labels.astype(np.int64), Schema.from_json(facts["schema"])
+        arrays["ids"],
+        arrays["x"],
+        None if labels is None else labels.astype(np.int64),
+        Schema.from_json(facts["schema"]),
     )
     ids = {role: arrays[f"role_{role}"] for role in ROLES}
     return Split(records, ids, facts["membership"], facts["expected_members"], facts["duplicates"])

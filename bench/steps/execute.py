@@ -16,7 +16,9 @@ from bench.store import COST, Store, write_json
 from bench.steps.findings import finding
 
 # Kind -> module with ``compute(job)``; imported in the worker, so planning stays free of torch.
-_COMPUTE = {kind: f"bench.steps.{kind}" for kind in ("preflight", "train", "sample", "features", "quality", "attack")}
+_COMPUTE = {
+    kind: f"bench.steps.{kind}" for kind in ("preflight", "train", "sample", "features", "quality", "attack")
+}
 
 
 def execute(
@@ -81,5 +83,7 @@ def _obstacle(task: Task, store: Store, upstream: tuple[Outcome, ...]) -> str | 
         return reason
     for role, (kind, key) in task.inputs.items():
         if (reason := finding(store, kind, key)) is not None:
-            return f"the attack's own model {role.removeprefix('model/')}: {reason}" if "/" in role else reason
+            return (
+                f"the attack's own model {role.removeprefix('model/')}: {reason}" if "/" in role else reason
+            )
     return None

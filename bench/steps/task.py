@@ -101,7 +101,9 @@ class Job:
         kind, key = self.task.inputs[role]
         artifact = self.store.find(kind, key)
         if artifact is None:
-            raise PluginError(f"{self.task.label}: expected its input {kind} {key[:12]} in the store, found none; run again")
+            raise PluginError(
+                f"{self.task.label}: expected its input {kind} {key[:12]} in the store, found none; run again"
+            )
         return artifact
 
     def has(self, role: str) -> bool:

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Fail, Load, matrix_text
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from matrix_cases import Fail, Load, matrix_text
 
 from bench.errors import InputError
 from bench.matrix import Matrix, SplitOptions, load_matrix, stack_label

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from conftest import Fail, Load, matrix_text
+from matrix_cases import Fail, Load, matrix_text
 from pydantic import ValidationError
 
 from bench.matrix import Matrix, Quality, SplitOptions, model
@@ -27,7 +27,7 @@ def test_the_models_are_the_expected_ones() -> None:
 @pytest.mark.parametrize("cls", MODELS)
 def test_every_field_is_classified_once_and_documented(cls: type[Strict]) -> None:
     assert not cls.RESULT & cls.RUNTIME
-    assert cls.RESULT | cls.RUNTIME == set(cls.model_fields)
+    assert set(cls.model_fields) == cls.RESULT | cls.RUNTIME
     for name, field in cls.model_fields.items():
         assert field.description, f"{name} has no docstring"
 

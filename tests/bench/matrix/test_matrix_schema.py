@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from conftest import matrix_text
+from matrix_cases import matrix_text
 
 from bench.matrix import Matrix, matrix_schema
 from bench.matrix.yaml_lines import parse_yaml

@@ -201,6 +201,17 @@ def test_perfect_limits_are_exceeded_by_every_population_that_often_separates(
         assert tpr >= limits["tpr_at_1pct_fpr"] - 1e-9
 
 
+def test_perfect_advantage_limit_holds_for_the_population_that_separates_most() -> None:
+    # a share d of both classes mixes evenly between the rest: TPR - FPR = 1 - d all along the mixture
+    M, N, parts = 60, 60, 20_000
+    d = 1 - intervals.perfect_limits(M, N)["advantage"]
+    at_least = 1 - d * np.arange(parts) / parts  # P(member >= part of the mixture)
+    lowest = at_least**M - (at_least - d / parts) ** M
+    below = 1 - d + d * np.arange(parts) / parts  # P(non-member < part)
+    separated = float((lowest * below**N).sum() + (1 - d) ** M)
+    assert 0.015 < separated <= 0.025
+
+
 def test_separation_limit_is_attained_by_a_population() -> None:
     # a share 1 - a of the members lies below every non-member: AUC = a, and P(separated) = a^M exactly
     assert intervals.separation_limit(50, 80) ** 50 == pytest.approx(0.025)

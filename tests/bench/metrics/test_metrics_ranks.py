@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
@@ -63,6 +63,7 @@ def test_equal_rows_are_seldom_told_apart() -> None:
     assert different <= 7  # 60 x .05 = 3; more than 7 has probability .01
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), max_size=8))
 def test_holm_equals_its_definition(p: list[float]) -> None:
     ordered = sorted(range(len(p)), key=lambda i: p[i])

@@ -36,6 +36,7 @@ def naive_points(scores: NDArray[np.float64], member: NDArray[np.bool_]) -> list
     return [(float((scores[~member] >= c).mean()), float((scores[member] >= c).mean())) for c in cuts]
 
 
+@settings(deadline=None)
 @given(labelled_scores())
 def test_auc_counts_pairs(data: Labelled) -> None:
     scores, member = data
@@ -46,6 +47,7 @@ def test_auc_counts_pairs(data: Labelled) -> None:
     assert roc.auc(scores, member) == pytest.approx(u / len(pairs), abs=1e-12)
 
 
+@settings(deadline=None)
 @given(labelled_scores())
 def test_auc_is_mirrored_by_the_sign_and_kept_by_a_monotone_map(data: Labelled) -> None:
     scores, member = data
@@ -53,6 +55,7 @@ def test_auc_is_mirrored_by_the_sign_and_kept_by_a_monotone_map(data: Labelled) 
     assert roc.auc(np.exp(scores), member) == roc.auc(scores, member)
 
 
+@settings(deadline=None)
 @given(labelled_scores())
 def test_curve_and_advantage_equal_a_loop_over_thresholds(data: Labelled) -> None:
     scores, member = data
@@ -73,7 +76,7 @@ def test_curve_equals_scikit_learn_without_its_dropped_points() -> None:
     np.testing.assert_array_equal(curve.thresholds, thresholds)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(labelled_scores(), st.sampled_from([0.05, 0.1, 0.29, 0.5, 0.9]))
 def test_tpr_at_fpr_equals_a_loop_over_thresholds(data: Labelled, fpr: float) -> None:
     scores, member = np.repeat(data[0], 200), np.repeat(data[1], 200)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -14,6 +14,7 @@ from bench.metrics.intervals import summarise
 from bench.rng import generator
 
 
+@settings(deadline=None)
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(1, 12), st.integers(0, 5))
 def test_sets_partition_each_class(m: int, n: int, size: int, seed: int) -> None:
     ids = np.arange(m + n) * 7 + 3

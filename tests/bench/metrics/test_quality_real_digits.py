@@ -62,9 +62,10 @@ def literal_network(side: int) -> Any:
     return network.eval()
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_features_are_what_the_network_classifies_from(channels: int) -> None:
-    images = generator(0, "test").integers(0, 256, (5, channels, 28, 20), dtype=np.uint8)
+@pytest.mark.parametrize("shape", [(1, 28, 20), (3, 28, 28), (3, 150, 100)], ids=str)
+def test_features_are_what_the_network_classifies_from(shape: tuple[int, int, int]) -> None:
+    channels = shape[0]
+    images = generator(0, "test").integers(0, 256, (5, *shape), dtype=np.uint8)
     # Pillow resizes float images with the same antialiased triangle filter.
     planes = [
         [

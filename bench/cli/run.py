@@ -1,0 +1,115 @@
+"""``bench run``: the whole path from a matrix to a leaderboard."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.cli.common import DeviceOption, MatrixArgument, Planned, ResultsOption, duration, make_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bench.plan.graph import Step
+
+
+def run(
+    matrix: MatrixArgument,
+    results: ResultsOption = Path("results"),
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            min=1,
+            help="Workers, one thread each; one per core or GPU if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            "--cluster",
+            help="Address of a Dask scheduler to run on; its workers must see the results folder.",
+            show_default=False,
+        ),
+    ] = None,
+    device: DeviceOption = None,
+) -> None:
+    """Train, attack and measure everything in a matrix, and write the leaderboard.
+
+    What is stored already is not done again, so the same command goes on after an interruption.
+
+    Examples:
+
+      bench run matrix.yaml
+
+      bench run matrix.yaml --workers 1
+
+      bench run matrix.yaml --cluster tcp://scheduler:8786 --results /shared/results
+    """
+    from bench.plan.status import new_steps, step_states
+    from bench.steps.data import store_data
+
+    planned = make_plan(matrix, results, device)
+    for data in planned.plan.data.values():
+        store_data(data, planned.store)
+    steps = new_steps(planned.plan, step_states(planned.plan, planned.store))
+    if steps:
+        _compute(planned, steps, workers, cluster)
+    else:
+        print("everything is stored already; nothing to compute", file=sys.stderr)
+    sys.exit(finish(planned))
+
+
+def _compute(planned: Planned, steps: Sequence[Step], workers: int | None, cluster: str | None) -> None:
+    from bench.cli.progress import Progress
+    from bench.devices import require
+    from bench.plan.estimate import History, estimate
+    from bench.runner import default_workers, run_steps
+
+    kind = planned.resolved.matrix.device
+    if cluster is None:
+        require(kind)
+    count = workers or default_workers(kind)
+    history = History(planned.store, steps)
+    expected = estimate(steps, planned.store, count, history)
+    about = f", about {duration(expected.wall_s)}" if expected.wall_s and not expected.unchecked else ""
+    print(f"{len(steps)} steps to do on {cluster or f'{count} workers'}{about}", file=sys.stderr)
+    progress = Progress(steps, planned.store, count)
+    try:
+        # Long steps first, so that none is left running alone at the end.
+        run_steps(
+            steps, planned.store.root, progress, workers=count, cluster=cluster,
+            priority=lambda step: float(step.work if step.kind == "train" else 0),
+        )  # fmt: skip
+    finally:
+        progress.close()
+
+
+def finish(planned: Planned) -> int:
+    """Write the board, print it, and return the exit code: 1 if a cell or trial failed."""
+    from bench.board.rows import build
+    from bench.board.terminal import leaderboard_text
+    from bench.board.write import write_board
+    from bench.collect import adaptive_attacks, collect
+
+    found = collect(planned.resolved, planned.plan, planned.store)
+    write_board(found, planned.folder, adaptive_attacks(planned.plan))
+    print(leaderboard_text(build(found, adaptive_attacks(planned.plan))))
+    print(f"\nThe board: {planned.folder / 'index.html'}")
+    failed = [
+        f"{t.dataset}/{t.target}/{t.defense}/{t.seed}: {t.reason}"
+        for t in found.trials
+        if t.status == "failed"
+    ]
+    failed += [
+        f"{c.dataset}/{c.target}/{c.defense}/{c.seed}/{c.attack}: {c.reason}"
+        for c in found.cells
+        if c.status == "failed"
+    ]
+    for line in failed:
+        print(f"failed: {line}", file=sys.stderr)
+    return 1 if failed else 0

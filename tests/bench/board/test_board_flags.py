@@ -1,0 +1,57 @@
+"""Each flag is raised by what it names, and is quiet otherwise."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.board import flags
+
+
+@pytest.mark.parametrize(
+    ("raised", "quiet"),
+    [
+        (flags.sign_flipped("a", 0.41, 0.45), flags.sign_flipped("a", 0.48, 0.5)),
+        (
+            flags.black_box_beats_white_box(("b", 0.61), ("w", 0.6)),
+            flags.black_box_beats_white_box(("b", 0.6), ("w", 0.6)),
+        ),
+        (flags.split_distinguishable(0.6, 0.51), flags.split_distinguishable(0.6, 0.5)),
+        (flags.many_ties("a", 0.51), flags.many_ties("a", 0.5)),
+        (flags.few_seeds(2), flags.few_seeds(3)),
+        (flags.quality_gone(290.0, 310.0, 310.0), flags.quality_gone(290.0, 309.9, 310.0)),
+        (flags.quality_gone(320.0, None, 310.0), flags.quality_gone(290.0, None, 310.0)),
+        (flags.not_adaptive(["mc"], []), flags.not_adaptive(["mc"], ["mc"])),
+        (flags.underpowered(999), flags.underpowered(1000)),
+        (flags.tuned_on_labels("a", True), flags.tuned_on_labels("a", False)),
+        (flags.capped("a", True, 100), flags.capped("a", False, 100)),
+        (flags.defense_inert([(0, "x", "x")]), flags.defense_inert([(0, "x", "y"), (1, None, None)])),
+        (flags.control_failed(["constant: wrong."]), flags.control_failed([])),
+    ],
+    ids=lambda flag: "quiet" if flag is None else flag.name,
+)
+def test_a_flag_is_raised_by_what_it_names(raised: flags.Flag | None, quiet: flags.Flag | None) -> None:
+    assert quiet is None
+    assert raised is not None
+    assert flags.EXPLANATIONS[raised.name] in str(raised)
+    assert raised.seen in str(raised)
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        flags.black_box_beats_white_box(("b", 0.9), None),
+        flags.few_seeds(0),  # nothing ran: the row's status says so
+        flags.quality_gone(None, None, 310.0),
+        flags.quality_gone(20.0, 25.0, None),
+        flags.not_adaptive([], []),
+    ],
+)
+def test_a_flag_is_quiet_where_nothing_was_measured(flag: flags.Flag | None) -> None:
+    assert flag is None
+
+
+def test_merged_keeps_each_name_once_with_all_that_was_seen() -> None:
+    merged = flags.merged(
+        [flags.Flag("capped", "b."), flags.Flag("sign_flipped", "x."), flags.Flag("capped", "a.")]
+    )
+    assert merged == (flags.Flag("sign_flipped", "x."), flags.Flag("capped", "b. a."))

@@ -1,0 +1,341 @@
+"""Files of a board: whole, safe, the same for the same results."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from planted_board import MATRIX, cell, controls, cost, idle, results, small, trial
+
+from bench.board import tables, write
+from bench.board.digest import digest
+from bench.board.markdown import escape
+from bench.board.names import slug
+from bench.board.plots import draw_sheet, mean_roc, thinned
+from bench.board.rows import build
+from bench.board.terminal import leaderboard_text
+from bench.board.write import BoardFiles, write_board
+from bench.errors import InputError, MissingError, StoreError
+from bench.metrics.roc import tpr_at_fpr
+from bench.results import Results
+
+NASTY = "<script>alert('x')</script>"
+
+
+def tiny(**changed: object) -> Results:
+    return replace(results((trial(),), (cell(), *controls())), **changed)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> BoardFiles:
+    return write_board(small(), tmp_path_factory.mktemp("board") / "planted")
+
+
+def test_all_files_are_there(written: BoardFiles) -> None:
+    top = {"leaderboard.csv", "attacks.csv", "trials.csv", "leaderboard.json", "leaderboard.md", "index.html"}
+    assert top <= set(written.files)
+    assert set(written.files) == {
+        p.relative_to(written.folder).as_posix() for p in written.folder.rglob("*") if p.is_file()
+    }
+    kinds = [re.sub(r"-.*", "", f) for f in written.files if f.startswith("plots/")]
+    assert {k: kinds.count(k) for k in kinds} == {
+        "plots/scatter": 1, "plots/roc": 2, "plots/samples": 6, "plots/training": 2,
+    }  # fmt: skip
+    assert (
+        sum((written.folder / f).stat().st_size for f in written.files if f.startswith("plots/")) < 1_000_000
+    )
+    assert not [p for p in written.folder.parent.iterdir() if p != written.folder]
+
+
+def test_csv_holds_numbers_and_leaves_out_what_was_not_measured(written: BoardFiles) -> None:
+    frame = pd.read_csv(written.folder / "leaderboard.csv")
+    assert frame["auc"].dtype == np.float64
+    assert frame["rank"].tolist() == [2, 1]
+    with (written.folder / "leaderboard.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["epsilon_lower_bound"] for row in rows} == {""}
+    assert rows[0]["seeds"] == "3"  # a whole number, not 3.0
+    made = json.loads((written.folder / "leaderboard.json").read_text())
+    assert float(rows[0]["auc"]) == made["leaderboard"][0]["auc"]  # full precision
+
+
+def test_every_auc_can_be_recomputed_from_the_scores(written: BoardFiles) -> None:
+    from sklearn.metrics import roc_auc_score
+
+    made = json.loads((written.folder / "leaderboard.json").read_text())
+    for row in made["attacks"]:
+        each = []
+        for entry in row["cells"]:
+            if entry["scores"]:
+                with np.load(written.folder / entry["scores"], allow_pickle=False) as kept:
+                    assert sorted(kept.files) == ["membership", "record_id", "score", "set_id"]
+                    each.append(roc_auc_score(kept["membership"], kept["score"]))
+        assert (row["auc"] is None) == (not each)
+        if each:
+            assert row["auc"] == pytest.approx(np.mean(each), abs=1e-12)
+
+
+def test_index_files_hold_the_ids(written: BoardFiles) -> None:
+    made = json.loads((written.folder / "leaderboard.json").read_text())
+    entry = made["datasets"]["digits"]["splits"]["members"]
+    ids = np.loadtxt(written.folder / entry["file"], dtype=np.int64)
+    np.testing.assert_array_equal(ids, small().splits["digits"]["members"])
+
+
+def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
+    first, second = (write_board(tiny(), tmp_path / name) for name in ("a", "b"))
+    assert first.files == second.files
+    for name in first.files:
+        assert (first.folder / name).read_bytes() == (second.folder / name).read_bytes(), name
+
+
+def test_an_old_board_leaves_no_file_and_other_peoples_files_stay(tmp_path: Path) -> None:
+    folder = tmp_path / "board"
+    write_board(results((trial("old"),), (cell(defense="old"),)), folder)
+    (folder / "notes.md").write_text("mine")
+    (folder / "more").mkdir()
+    (folder / "more" / "x").write_text("also mine")
+    made = write_board(tiny(), folder)
+    assert not list(folder.rglob("*old*"))
+    assert (folder / "notes.md").read_text() == "mine"
+    assert (folder / "more" / "x").read_text() == "also mine"
+    assert "notes.md" not in made.files
+
+
+@pytest.mark.parametrize("where", ["page", "swap"])
+def test_an_interrupted_write_leaves_the_old_board(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    folder = tmp_path / "board"
+    write_board(tiny(), folder)
+    before = digest(folder)
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if where == "page":
+        monkeypatch.setattr(write.page, "write_page", stop)
+    else:
+        real = write.os.rename
+        monkeypatch.setattr(write.os, "rename", lambda a, b: stop() if Path(a).name == "new" else real(a, b))
+    with pytest.raises(KeyboardInterrupt):
+        write_board(results((trial("new"),), (cell(defense="new"),)), folder)
+    assert digest(folder) == before
+    assert [p.name for p in tmp_path.iterdir()] == ["board"]
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(InputError, match=r"thesis\.tex and no leaderboard\.json"):
+        write_board(tiny(), tmp_path)
+    with pytest.raises(InputError, match="is a file"):
+        write_board(tiny(), tmp_path / "thesis.tex")
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_labels_are_text_everywhere(tmp_path: Path) -> None:
+    found = results(
+        (trial(NASTY), trial("../../up"), trial("A"), trial("a")),
+        (
+            cell(NASTY, NASTY),
+            *(cell(defense=d) for d in ("../../up", "A", "a")),
+            idle("x", "failed", NASTY, "a"),
+        ),
+        name=NASTY,
+    )
+    made = write_board(found, tmp_path / "in" / "board")
+    assert [p.name for p in (tmp_path / "in").iterdir()] == ["board"]
+    assert sum(f.startswith("scores/") for f in made.files) == 4
+    html = (made.folder / "index.html").read_text()
+    assert "<script" not in html
+    assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;" in html
+    assert "&lt;script&gt;alert(&#39;matrix&#39;)" in html  # the matrix, verbatim
+    assert "<script" not in (made.folder / "leaderboard.md").read_text()
+    assert NASTY in leaderboard_text(build(found), width=300)
+
+
+def test_the_page_asks_nobody_and_every_link_leads_somewhere(written: BoardFiles) -> None:
+    html = (written.folder / "index.html").read_text()
+    links = re.findall(r'(?:src|href)="([^"]*)"', html)
+    assert len(links) > 10
+    assert not re.search(r"https?:|@import|url\(", html)
+    for link in links:
+        assert f'id="{link[1:]}"' in html if link.startswith("#") else (written.folder / link).is_file(), link
+    for said in (
+        "prefers-color-scheme: dark",
+        "white box access",
+        "no encoder",
+        "must read",
+        "ab" * 32,
+        "Benchmark only",
+    ):
+        assert said in html
+    assert 'title="few_seeds' not in html
+
+
+def test_a_fault_of_the_instrument_heads_the_page(tmp_path: Path) -> None:
+    broken = tuple(
+        replace(c, scores=cell("x", shift=1.0).scores) for c in controls() if c.attack == "constant"
+    )
+    found = results((trial(),), (cell(), *broken))
+    made = write_board(found, tmp_path / "board")
+    for name in ("index.html", "leaderboard.md"):
+        assert "The instrument is at fault" in (made.folder / name).read_text()
+    assert "The instrument is at fault" in leaderboard_text(build(found))
+    assert 'role="alert"' not in (write_board(tiny(), tmp_path / "fine").folder / "index.html").read_text()
+
+
+def test_a_board_without_any_number_can_be_written(tmp_path: Path) -> None:
+    none = trial(
+        status="failed", reason="out of memory", quality=None, stability=None, history={}, sheet=None
+    )
+    made = write_board(results((none,), (idle("lira", "blocked", "its trial failed"),)), tmp_path / "board")
+    assert not [f for f in made.files if f.startswith(("plots/", "scores/"))]
+    assert "out of memory" in (made.folder / "index.html").read_text()
+    digest(made.folder)
+
+
+# digest
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_board(tiny(), tmp_path_factory.mktemp("digest") / "base").folder
+
+
+def test_digest_ignores_cost_stamp_and_the_words_of_the_matrix(base: Path, tmp_path: Path) -> None:
+    slow = replace(
+        tiny(),
+        trials=(trial(costs={"train": cost(999.0), "sample": cost(9.0, 3)}),),
+        cells=tuple(replace(c, cost=cost(99.0)) for c in tiny().cells),
+        stamp={"version": "9"},
+        matrix_text=MATRIX + "# a comment\n",
+    )
+    assert digest(write_board(slow, tmp_path / "slow").folder) == digest(base)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"trials": (trial(quality=trial().quality.model_copy(update={"precision": 0.71})),)},
+        {"trials": (trial(artifacts={"sample": "other"}),)},
+        {"splits": {"digits": {"members": np.arange(3)}}},
+        {"fingerprints": {"digits": "cd" * 32}},
+        {"settings": {"sets": 5, "resamples": 200}},
+        {"cells": (cell(shift=0.51), *controls())},
+    ],
+    ids=["precision", "artifact", "splits", "fingerprint", "settings", "scores"],
+)
+def test_digest_sees_every_result(base: Path, tmp_path: Path, changed: dict[str, object]) -> None:
+    assert digest(write_board(tiny(**changed), tmp_path / "other").folder) != digest(base)
+
+
+@pytest.mark.parametrize("pattern", ["scores/*.npz", "splits/*/*.txt", "attacks.csv", "trials.csv"])
+def test_digest_sees_a_file_changed_afterwards(base: Path, tmp_path: Path, pattern: str) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(base, copy)
+    assert digest(copy) == digest(base)
+    path = sorted(copy.glob(pattern))[0]
+    if path.suffix == ".npz":
+        with np.load(path) as kept:
+            arrays = dict(kept)
+        np.savez(path, **arrays)
+        assert digest(copy) == digest(base)  # packed in another way, the same arrays
+        arrays["score"][0] += 1e-12
+        np.savez(path, **arrays)
+    else:
+        path.write_text(path.read_text().replace("3", "4", 1))
+    assert digest(copy) != digest(base)
+
+
+def test_digest_does_not_read_pictures_and_pages(base: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(base, copy)
+    (copy / "index.html").write_text("")
+    shutil.rmtree(copy / "plots")
+    assert digest(copy) == digest(base)
+
+
+def test_digest_of_what_is_no_board(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(MissingError, match=r"no leaderboard\.json: run the matrix first"):
+        digest(tmp_path)
+    copy = tmp_path / "copy"
+    shutil.copytree(base, copy)
+    next(copy.glob("scores/*.npz")).write_bytes(b"PK\x03\x04 not a zip")
+    with pytest.raises(StoreError, match="cannot be read"):
+        digest(copy)
+    (copy / "trials.csv").unlink()
+    with pytest.raises(MissingError, match=r"trials\.csv"):
+        digest(copy)
+
+
+# small parts
+
+
+@given(st.text(), st.text())
+def test_slugs_are_safe_and_differ(a: str, b: str) -> None:
+    assert re.fullmatch(r"[a-z0-9_][a-z0-9_-]*", slug(a))
+    assert len(slug(a * 50)) <= 107
+    assert (slug(a) == slug(b)) == (a == b)
+    assert slug(a, b) != slug(a + b)
+
+
+def test_markdown_cells_stay_cells() -> None:
+    assert escape("a|b\n<i>`*") == "a\\|b &lt;i&gt;\\`\\*"
+
+
+def test_csv_refuses_undeclared_columns(tmp_path: Path) -> None:
+    with pytest.raises(KeyError, match="undeclared or missing columns"):
+        tables.write_csv(tmp_path / "x.csv", [{"a": 1, "c": 2}], ["a", "b"])
+
+
+def test_plain_values_have_no_nan() -> None:
+    value = {"a": np.array([1.5, np.nan]), "b": (np.int64(3), True, None), "c": float("inf")}
+    assert tables.plain(value) == {"a": [1.5, None], "b": [3, True, None], "c": None}
+
+
+def test_mean_roc_attains_what_the_exact_curve_does() -> None:
+    rng = np.random.Generator(np.random.PCG64(1))
+    member = np.arange(300) < 100
+    scores = np.round(rng.normal(size=(2, 300)) + member, 1)  # with ties
+    fpr, tpr = mean_roc(scores, member)
+    assert (fpr[0], fpr[-1], tpr[-1]) == (0, 1, 1)
+    for k in (10, 37, 100):
+        exact = [tpr_at_fpr(run, member, k / 200) for run in scores]
+        assert tpr[k] == pytest.approx(np.mean([point.tpr for point in exact if point]), abs=1e-12)
+
+
+def test_sheet_places_every_record(tmp_path: Path) -> None:
+    from matplotlib.image import imread
+
+    sheet = np.arange(10, dtype=np.uint8)[:, None, None, None] * np.ones((1, 3, 4, 5), np.uint8) + 100
+    draw_sheet(tmp_path / "s.png", sheet)
+    image = np.rint(imread(tmp_path / "s.png")[..., 0] * 255)
+    assert image.shape == (2 * 5 - 1, 8 * 6 - 1)
+    assert [image[0, 0], image[0, 6], image[5, 0], image[5, 6]] == [100, 101, 108, 109]
+    assert image[4].max() == 0
+
+
+def test_thinned_keeps_the_mean_and_nan() -> None:
+    step, mean = thinned(np.arange(800.0))
+    assert len(step) == 80
+    np.testing.assert_allclose(step, mean)
+    assert np.isnan(thinned(np.array([1.0, np.nan]))[1]).tolist() == [False, True]
+
+
+def test_terminal_table_fits_and_says_all() -> None:
+    text = leaderboard_text(build(small()), width=140)
+    assert max(map(len, text.splitlines())) <= 140
+    assert "logan_white_box" in text
+    assert "Leaks:" in text
+    assert "\x1b" not in text
+    assert "Leaks:" not in leaderboard_text(build(small()), width=140, verdicts=False)
