@@ -62,9 +62,7 @@ def _settings(resolved: ResolvedMatrix) -> dict[str, Any]:
 
 def _cost(artifact: Artifact | None) -> Cost | None:
     raw = artifact.cost() if artifact else None
-    return (
-        Cost(**{k: v for k, v in raw.items() if k in Cost.model_fields}) if raw and "wall_s" in raw else None
-    )
+    return Cost(**{k: v for k, v in raw.items() if k in Cost.model_fields}) if raw and "wall_s" in raw else None
 
 
 def _find(store: Store, step: Step | None) -> Artifact | None:
@@ -107,11 +105,7 @@ def _trial_status(
         if state.state == "blocked":
             return ("diverged" if state.reason.startswith(DIVERGED) else "blocked"), state.reason
         if found.get(kind) is None:
-            return (
-                ("failed", f"{kind}: {state.reason}")
-                if state.reason
-                else ("missing", f"{kind} has not been run")
-            )
+            return ("failed", f"{kind}: {state.reason}") if state.reason else ("missing", f"{kind} has not been run")
     return "completed", ""
 
 

@@ -60,13 +60,9 @@ class Records:
         problems = []
         dtype = np.uint8 if self.schema.kind == "image" else np.float32
         if self.x.dtype != dtype:
-            problems.append(
-                f"expected {self.schema.kind} records of dtype {np.dtype(dtype)}, got {self.x.dtype}"
-            )
+            problems.append(f"expected {self.schema.kind} records of dtype {np.dtype(dtype)}, got {self.x.dtype}")
         if self.x.shape != (len(self.ids), *self.schema.shape):
-            problems.append(
-                f"expected records of shape {(len(self.ids), *self.schema.shape)}, got {self.x.shape}"
-            )
+            problems.append(f"expected records of shape {(len(self.ids), *self.schema.shape)}, got {self.x.shape}")
         if self.labels is not None and self.labels.shape != (len(self.ids),):
             problems.append(f"expected {len(self.ids)} labels, got shape {self.labels.shape}")
         if len(np.unique(self.ids)) != len(self.ids):
@@ -122,4 +118,5 @@ def to_stored(x: NDArray[Any], schema: Schema) -> NDArray[Any]:
     """Model output to stored records: clips images to [-1, 1] and rounds to uint8; tables become float32."""
     if schema.kind == "table":
         return x.astype(np.float32, copy=False)
-    return np.rint((np.clip(x, -1, 1) + 1) * 127.5).astype(np.uint8)
+    stored: NDArray[np.uint8] = np.rint((np.clip(x, -1, 1) + 1) * 127.5).astype(np.uint8)
+    return stored

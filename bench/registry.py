@@ -239,9 +239,7 @@ def _checked(kind: Kind, found: object, what: str, name: str | None) -> type[Plu
         raise PluginError(f"expected a subclass of bench.plugin.Plugin, got {found!r} for {what}")
     for other in KINDS:
         if other != kind and any(c.__module__ == BASES[other] for c in found.__mro__):
-            raise PluginError(
-                f"expected one of the {SINGULAR[kind]}s, got one of the {SINGULAR[other]}s: {what}"
-            )
+            raise PluginError(f"expected one of the {SINGULAR[kind]}s, got one of the {SINGULAR[other]}s: {what}")
     own_name = getattr(found, "name", None)
     if not isinstance(own_name, str) or not own_name.isidentifier() or name not in (None, own_name):
         raise PluginError(f"expected name = {name or 'a snake_case word'!r} for {what}, got {own_name!r}")

@@ -78,7 +78,8 @@ class Release:
 
     def decision(self, x: NDArray[np.float32]) -> NDArray[np.bool_]:
         """Whether the (first) discriminator calls each record real: logit above 0."""
-        return self.logits(x)[0] > 0
+        answers: NDArray[np.bool_] = self.logits(x)[0] > 0
+        return answers
 
 
 class View:

@@ -82,9 +82,7 @@ def run_steps(
                 outcome = future.result()
             else:  # the worker itself died, several times over
                 error = future.exception()
-                outcome = Outcome(
-                    step.kind, step.key, step.label, "failed", f"the worker process died: {error}"
-                )
+                outcome = Outcome(step.kind, step.key, step.label, "failed", f"the worker process died: {error}")
             outcomes.append(outcome)
             listener.step_ended(outcome)
     return outcomes
@@ -127,9 +125,7 @@ def _client(workers: int, address: str | None) -> Iterator[Any]:
             with Client(address, timeout="20s") as client:
                 yield client
         except OSError as error:
-            raise InputError(
-                f"expected a Dask scheduler at {address}, could not reach one: {error}"
-            ) from error
+            raise InputError(f"expected a Dask scheduler at {address}, could not reach one: {error}") from error
         return
     settings = {
         "distributed.worker.memory.target": False,

@@ -48,9 +48,7 @@ class Artifact:
         """
         path = self.folder / name
         if name not in self.files:
-            raise StoreError(
-                f"{self.folder}: expected a file {name} in the artifact, it holds {sorted(self.files)}"
-            )
+            raise StoreError(f"{self.folder}: expected a file {name} in the artifact, it holds {sorted(self.files)}")
         if not path.is_file() or sha256_file(path) != self.files[name]:
             raise StoreError(
                 f"{path}: expected the content that was written, found another; `bench store gc` removes it"
@@ -167,7 +165,7 @@ class Store:
         path = self.root / FAILURE / f"{kind}-{key}.json"
         return str(json.loads(path.read_text("utf-8"))["reason"]) if path.is_file() else None
 
-    def keys(self) -> Iterator[tuple[str, str]]:
+    def entries(self) -> Iterator[tuple[str, str]]:
         """(kind, key) of everything that looks like an artifact."""
         for kind in sorted(self.root.iterdir()) if self.root.is_dir() else ():
             if kind.is_dir() and kind.name not in (FAILURE, "locks"):

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 GradSampleMode = Literal["hooks", "functorch"]
 
 
-def refuses_per_record(
-    defense: Defense, target: Target, schema: Schema, before: Sequence[Defense]
-) -> str | None:
+def refuses_per_record(defense: Defense, target: Target, schema: Schema, before: Sequence[Defense]) -> str | None:
     """Why per-record clipping cannot be exact for this target, known without building it; None if it can."""
     private = [phase for phase in target.phases() if phase.private]
     if len(private) != 1:
@@ -31,9 +29,7 @@ def refuses_per_record(
         )
     uncovered = sorted(set(target.private_roles) - set(private[0].roles))
     if uncovered:
-        return (
-            f"{defense.name} would leave {uncovered} of {target.name}, which read real records, unprotected"
-        )
+        return f"{defense.name} would leave {uncovered} of {target.name}, which read real records, unprotected"
     if getattr(target.options, "norm", None) == "batch":
         return (
             f"{target.name} with norm=batch mixes the records of a batch in a private network, so no gradient "

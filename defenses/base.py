@@ -162,7 +162,5 @@ def adapt_all(defenses: Sequence[Defense], networks: Networks, context: Training
         networks = defense.adapt_networks(networks, context)
         missing = set(context.target.roles) - set(networks)
         if missing:
-            raise IncompatibleError(
-                f"{defense.name} removed the networks {sorted(missing)} of {context.target.name}"
-            )
+            raise IncompatibleError(f"{defense.name} removed the networks {sorted(missing)} of {context.target.name}")
     return networks

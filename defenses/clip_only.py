@@ -20,9 +20,7 @@ class ClipOnly(Defense):
     """Per-record gradient clipping with Poisson sampling and no noise; it claims nothing."""
 
     name = "clip_only"
-    paper = (
-        "the clipping half of Abadi et al., Deep Learning with Differential Privacy, CCS 2016, algorithm 1"
-    )
+    paper = "the clipping half of Abadi et al., Deep Learning with Differential Privacy, CCS 2016, algorithm 1"
     family = "privacy"
     per_record = True
 

@@ -128,9 +128,7 @@ class _AccountedUpdater(PerRecordUpdater):
             with warnings.catch_warnings():
                 # RDP stands beside PRV only as a looser bound; that its orders could be finer is no news.
                 warnings.filterwarnings("ignore", message="Optimal order is the")
-                spent[name] = (
-                    float(accountant.get_epsilon(delta=self.options.delta, **extra)) if self.steps else 0.0
-                )
+                spent[name] = float(accountant.get_epsilon(delta=self.options.delta, **extra)) if self.steps else 0.0
         return PrivacyClaim(
             epsilon=spent["prv"],
             epsilon_rdp=spent["rdp"],

@@ -19,8 +19,7 @@ class Dropout(Defense):
 
     name = "dropout"
     paper = (
-        "Srivastava et al., Dropout, JMLR 2014, section 4; "
-        "as a defense: Hayes et al., LOGAN, PoPETs 2019, section 6"
+        "Srivastava et al., Dropout, JMLR 2014, section 4; as a defense: Hayes et al., LOGAN, PoPETs 2019, section 6"
     )
 
     class Options(Defense.Options):
@@ -38,9 +37,7 @@ class Dropout(Defense):
                 f"dropout: expected roles among {sorted(networks)} of {context.target.name}, got {unknown}"
             )
         draw = Draw(context.device, context.seed, "dropout")
-        added = sum(
-            add_dropout(module, self.options.rate, draw) for module in modules(networks, self.options.roles)
-        )
+        added = sum(add_dropout(module, self.options.rate, draw) for module in modules(networks, self.options.roles))
         if not added:
             raise IncompatibleError(f"dropout finds no activation to follow in {self.options.roles}")
         return networks

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
@@ -114,8 +114,10 @@ class Target(Plugin):
         loss_limit: absolute loss beyond which training counts as diverged.
     """
 
-    Options: type[TargetOptions]
-    options: TargetOptions
+    class Options(TargetOptions):
+        """No options beside those of every target."""
+
+    options: Any
     data: ClassVar[frozenset[str]] = frozenset({"image"})
     roles: ClassVar[tuple[str, ...]]
     private_roles: ClassVar[tuple[str, ...]]

@@ -58,9 +58,7 @@ class DCGAN(Target):
             return reason
         sides = schema.shape[1:]
         if min(sides) < 8 or max(sides) > 64:
-            return (
-                f"dcgan is built for images of 8 to 64 pixels a side, got {sides[0]}x{sides[1]}; resize them"
-            )
+            return f"dcgan is built for images of 8 to 64 pixels a side, got {sides[0]}x{sides[1]}; resize them"
         return None
 
     def build(self, schema: Schema, rng: torch.Generator) -> Networks:

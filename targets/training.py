@@ -105,11 +105,7 @@ class _History:
         bad = [
             int(index[0])
             for name, values in self.seen.items()
-            if len(
-                index := np.flatnonzero(
-                    _beyond(np.asarray(values), limit if name.startswith("loss/") else np.inf)
-                )
-            )
+            if len(index := np.flatnonzero(_beyond(np.asarray(values), limit if name.startswith("loss/") else np.inf)))
         ]
         return min(bad) if bad else None
 
@@ -125,9 +121,7 @@ def _beyond(values: NDArray[np.float64], limit: float) -> NDArray[np.bool_]:
 @contextmanager
 def _only(networks: Networks, roles: Sequence[str]) -> Iterator[None]:
     """Freeze every network but those of ``roles``: gradients flow through the others, not into them."""
-    frozen = [
-        p for name in networks if name not in roles for p in parameters(networks, [name]) if p.requires_grad
-    ]
+    frozen = [p for name in networks if name not in roles for p in parameters(networks, [name]) if p.requires_grad]
     for p in frozen:
         p.requires_grad_(False)
     try:
@@ -212,9 +206,7 @@ def _loop(request: TrainingRequest) -> TrainingResult:
                 request.progress(step, steps)
         if step in keep:
             snapshots.append(
-                generate(
-                    target, networks, request.records.schema, request.snapshot_records, request.seed, device
-                )
+                generate(target, networks, request.records.schema, request.snapshot_records, request.seed, device)
             )
     set_mode(networks, train=False)
     claims = [claim for updater in updaters.values() if (claim := updater.claim()) is not None]
@@ -224,9 +216,7 @@ def _loop(request: TrainingRequest) -> TrainingResult:
         steps_done=done,
         history={name: values[:done] for name, values in history.arrays().items()},
         snapshot_steps=tuple(keep[: len(snapshots)]),
-        snapshots=np.stack(snapshots)
-        if snapshots
-        else np.zeros((0, 0, *request.records.schema.shape), np.uint8),
+        snapshots=np.stack(snapshots) if snapshots else np.zeros((0, 0, *request.records.schema.shape), np.uint8),
         claim=_joint_claim(claims, request.defenses),
     )
 
@@ -263,9 +253,7 @@ def _update(
     history.add(f"grad_norm/{phase.name}", torch.nn.utils.get_total_norm(gradients))
 
 
-def _updater(
-    phase: Phase, networks: Networks, defenses: Sequence[Defense], context: TrainingContext
-) -> Updater:
+def _updater(phase: Phase, networks: Networks, defenses: Sequence[Defense], context: TrainingContext) -> Updater:
     optimizer = context.target.optimizer(phase, parameters(networks, phase.roles))
     for defense in defenses:
         optimizer = defense.adapt_optimizer(phase, optimizer, context)
@@ -319,7 +307,5 @@ def _joint_claim(claims: Sequence[PrivacyClaim], defenses: Sequence[Defense]) ->
         )
     reasons = [f"{d.name}: {d.reads_members}" for d in defenses if d.reads_members]
     if reasons:
-        return claims[0].model_copy(
-            update={"epsilon": None, "epsilon_rdp": None, "void_reason": "; ".join(reasons)}
-        )
+        return claims[0].model_copy(update={"epsilon": None, "epsilon_rdp": None, "void_reason": "; ".join(reasons)})
     return claims[0]

@@ -134,9 +134,7 @@ class Attack(Plugin):
         if trial.schema.kind not in self.data:
             return f"{self.name} judges {' and '.join(sorted(self.data))} records, not {trial.schema.kind} records"
         if missing := sorted(self.needs_roles - roles):
-            return (
-                f"{self.name} needs the target's {' and '.join(missing)}, and {trial.target['name']} has none"
-            )
+            return f"{self.name} needs the target's {' and '.join(missing)}, and {trial.target['name']} has none"
         return None
 
     def needs(self, trial: TrialSpec) -> tuple[ModelRequest, ...]:
@@ -183,13 +181,9 @@ class Attack(Plugin):
         for start in range(0, len(ordered), chunk):
             real = min(chunk, len(ordered) - start)
             index = np.minimum(np.arange(start, start + chunk), len(ordered) - 1)
-            part = np.asarray(
-                self.score_chunk(ordered.ids[index], x[index], state, view, rng), dtype=np.float64
-            )
+            part = np.asarray(self.score_chunk(ordered.ids[index], x[index], state, view, rng), dtype=np.float64)
             if part.shape != (chunk,):
-                raise PluginError(
-                    f"{self!r}: expected one score per candidate, {(chunk,)}, got shape {part.shape}"
-                )
+                raise PluginError(f"{self!r}: expected one score per candidate, {(chunk,)}, got shape {part.shape}")
             found[start : start + real] = part[:real]
         if not np.isfinite(found).all():
             bad = ordered.ids[~np.isfinite(found)]

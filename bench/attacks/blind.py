@@ -70,9 +70,7 @@ class Blind(Attack):
                 aucs += rank_auc(order, labels[test])
         aucs /= max(1, counted)
         p_value = (1 + np.sum(aucs[1:] >= aucs[0] - 1e-12)) / labels.shape[1]
-        return _Verdict(
-            dict(zip(candidates.ids.tolist(), ranks.tolist(), strict=True)), float(p_value), float(aucs[0])
-        )
+        return _Verdict(dict(zip(candidates.ids.tolist(), ranks.tolist(), strict=True)), float(p_value), float(aucs[0]))
 
     def score_chunk(
         self, ids: NDArray[np.int64], x: NDArray[np.float32], state: _Verdict, view: View, rng: RecordRng

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
@@ -40,20 +39,15 @@ class LoganBlackBox(Attack):
     options: Options
 
     def needs(self, trial: TrialSpec) -> tuple[ModelRequest, ...]:
-        return (
-            ModelRequest(
-                "attacker", {"name": "dcgan", **self.options.model_dump()}, "samples", seed=trial.seed
-            ),
-        )
+        return (ModelRequest("attacker", {"name": "dcgan", **self.options.model_dump()}, "samples", seed=trial.seed),)
 
     def prepare(self, candidates: Records, view: View, knowledge: Knowledge, rng: RecordRng) -> Release:
         if "attacker" not in knowledge.models:
-            raise PluginError(
-                f"{self.name}: expected the requested model 'attacker', got {sorted(knowledge.models)}"
-            )
+            raise PluginError(f"{self.name}: expected the requested model 'attacker', got {sorted(knowledge.models)}")
         return knowledge.models["attacker"]
 
     def score_chunk(
         self, ids: NDArray[np.int64], x: NDArray[np.float32], state: Release, view: View, rng: RecordRng
     ) -> NDArray[np.float64]:
-        return state.logits(x)[0]
+        logits: NDArray[np.float64] = state.logits(x)[0]
+        return logits

@@ -34,7 +34,5 @@ class LoganWhiteBox(Attack):
         self, ids: NDArray[np.int64], x: NDArray[np.float32], state: Any, view: View, rng: RecordRng
     ) -> NDArray[np.float64]:
         logits = view.logits(x)
-        combined: NDArray[np.float64] = (
-            logits.max(axis=0) if self.options.combine == "max" else logits.mean(axis=0)
-        )
+        combined: NDArray[np.float64] = logits.max(axis=0) if self.options.combine == "max" else logits.mean(axis=0)
         return combined

@@ -20,9 +20,7 @@ class Oracle(Attack):
     knowledge = "labels"
     control = True
 
-    def prepare(
-        self, candidates: Records, view: View, knowledge: Knowledge, rng: RecordRng
-    ) -> dict[int, bool]:
+    def prepare(self, candidates: Records, view: View, knowledge: Knowledge, rng: RecordRng) -> dict[int, bool]:
         if knowledge.membership is None:
             raise PluginError("oracle: expected the membership of every candidate, got none")
         return dict(knowledge.membership)

@@ -43,11 +43,7 @@ def _constant(s: PrivacySummary) -> str:
 
 
 def _oracle(s: PrivacySummary) -> str:
-    return (
-        ""
-        if s.auc == 1 and s.accuracy == 1
-        else f"expected AUC 1 and accuracy 1, got {s.auc!r} and {s.accuracy!r}"
-    )
+    return "" if s.auc == 1 and s.accuracy == 1 else f"expected AUC 1 and accuracy 1, got {s.auc!r} and {s.accuracy!r}"
 
 
 def _random(s: PrivacySummary) -> str:

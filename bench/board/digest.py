@@ -30,9 +30,7 @@ def digest(folder: Path) -> str:
         StoreError: one of the files cannot be read.
     """
     if not (folder / "leaderboard.json").is_file():
-        raise MissingError(
-            f"expected results in {folder}, but it holds no leaderboard.json: run the matrix first"
-        )
+        raise MissingError(f"expected results in {folder}, but it holds no leaderboard.json: run the matrix first")
     total = hashlib.sha256()
     for name, part in _parts(folder):
         # Length-prefixed, so that no content can pass for the end of one part and the start of another.
@@ -55,9 +53,7 @@ def _parts(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _sorted(folder: Path, pattern: str) -> list[Path]:
-    return sorted(
-        (p for p in folder.glob(pattern) if p.is_file()), key=lambda p: p.relative_to(folder).as_posix()
-    )
+    return sorted((p for p in folder.glob(pattern) if p.is_file()), key=lambda p: p.relative_to(folder).as_posix())
 
 
 def _json(path: Path) -> bytes:

@@ -25,8 +25,7 @@ EXPLANATIONS = {
         "and every AUC of this data set may be due to that."
     ),
     "many_ties": (
-        "More than half of the candidates share their score with another one: the attack cannot tell those "
-        "apart."
+        "More than half of the candidates share their score with another one: the attack cannot tell those apart."
     ),
     "few_seeds": "Fewer than three training runs: nothing can be said about how another run would come out.",
     "quality_gone": "The samples are no better than those of the untrained model: private because useless.",
@@ -47,8 +46,7 @@ EXPLANATIONS = {
         "defense did nothing."
     ),
     "control_failed": (
-        "A control did not read what it must: the instrument is at fault, and no figure of this row is to "
-        "be trusted."
+        "A control did not read what it must: the instrument is at fault, and no figure of this row is to be trusted."
     ),
 }
 """What each flag means, for tables, legends and titles."""
@@ -90,14 +88,10 @@ def merged(flags: Iterable[Flag]) -> tuple[Flag, ...]:
 
 def sign_flipped(attack: str, auc: float, high: float) -> Flag | None:
     """AUC below .5 beyond its interval: the shown interval's upper end lies below .5."""
-    return (
-        Flag("sign_flipped", f"{attack}: AUC {auc:.3f}, interval ends at {high:.3f}.") if high < 0.5 else None
-    )
+    return Flag("sign_flipped", f"{attack}: AUC {auc:.3f}, interval ends at {high:.3f}.") if high < 0.5 else None
 
 
-def black_box_beats_white_box(
-    black_box: tuple[str, float] | None, white_box: tuple[str, float] | None
-) -> Flag | None:
+def black_box_beats_white_box(black_box: tuple[str, float] | None, white_box: tuple[str, float] | None) -> Flag | None:
     """The best attack without the networks starts above where the best white-box attack's interval ends.
 
     Args:

@@ -142,9 +142,7 @@ def mean_roc(
     return fpr, total / len(scores)
 
 
-def draw_roc(
-    path: Path, title: str, lines: Sequence[RocLine], realised: Sequence[tuple[float, float] | None]
-) -> None:
+def draw_roc(path: Path, title: str, lines: Sequence[RocLine], realised: Sequence[tuple[float, float] | None]) -> None:
     """ROC curves on logarithmic axes, the chance line, and each attack's realised 1 % FPR point.
 
     Args:
@@ -164,9 +162,7 @@ def draw_roc(
             linestyle=look.line, linewidth=1.4, label=line.label,
         )  # fmt: skip
         if point is not None and min(point) > 0:
-            axes.plot(
-                *point, color=look.colour, marker=look.mark, markersize=6, markeredgecolor="white", zorder=4
-            )
+            axes.plot(*point, color=look.colour, marker=look.mark, markersize=6, markeredgecolor="white", zorder=4)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlim(floor, 1)
@@ -204,9 +200,7 @@ def draw_curves(path: Path, title: str, histories: Mapping[int, Mapping[str, NDA
 def thinned(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """At most ``CURVE_POINTS`` means over equal stretches, with the middle step of each; NaN stays NaN."""
     parts = np.array_split(np.arange(len(values)), min(CURVE_POINTS, max(1, len(values))))
-    return np.array([p.mean() for p in parts if len(p)]), np.array(
-        [values[p].mean() for p in parts if len(p)]
-    )
+    return np.array([p.mean() for p in parts if len(p)]), np.array([values[p].mean() for p in parts if len(p)])
 
 
 def draw_sheet(path: Path, sheet: NDArray[np.uint8]) -> None:

@@ -105,9 +105,7 @@ class Row:
             "nonmembers": h.nonmembers if h else None,
             "smallest_detectable_auc": h.smallest_detectable_auc if h else None,
             "attacks_run": ";".join(row.attack for row in self.attacks if row.summary is not None) or None,
-            "attacks_not_run": ";".join(
-                f"{row.attack} ({row.status})" for row in self.attacks if row.summary is None
-            )
+            "attacks_not_run": ";".join(f"{row.attack} ({row.status})" for row in self.attacks if row.summary is None)
             or None,
             "undefended_auc": plain.worst.headline.auc if plain and plain.worst else None,
             "undefended_kid": plain.measured["kid"] if plain else None,
@@ -126,10 +124,7 @@ class Board:
     def faults(self) -> tuple[str, ...]:
         """What controls read that they must not, one line per row of the leaderboard."""
         return tuple(
-            f"{row.label}: {found}"
-            for row in self.rows
-            for c in row.controls
-            if (found := controls.problem(c))
+            f"{row.label}: {found}" for row in self.rows for c in row.controls if (found := controls.problem(c))
         )
 
 
@@ -187,9 +182,7 @@ def _raised(row: Row, attacks: Sequence[AttackRow], adaptive: Sequence[str]) -> 
         is_worst = row.worst is not None and attack is row.worst.row
         raised += [f for f in attack.flags if is_worst or f.name == "sign_flipped"]
     ends = [(a.attack, a.access, a.interval) for a in done]
-    black = max(
-        ((n, i.low) for n, access, i in ends if i and access in BLACK_BOX), key=lambda e: e[1], default=None
-    )
+    black = max(((n, i.low) for n, access, i in ends if i and access in BLACK_BOX), key=lambda e: e[1], default=None)
     white = max(
         ((n, i.high) for n, access, i in ends if i and access == "white_box"),
         key=lambda e: e[1],
@@ -198,12 +191,7 @@ def _raised(row: Row, attacks: Sequence[AttackRow], adaptive: Sequence[str]) -> 
     raised.append(flags.black_box_beats_white_box(black, white))
     for attack in attacks:  # the blind control never sees a release, so it speaks of the data set as a whole
         s = attack.summary
-        if (
-            s
-            and attack.control
-            and attack.dataset == row.dataset
-            and controls.name_of(attack.attack) == "blind"
-        ):
+        if s and attack.control and attack.dataset == row.dataset and controls.name_of(attack.attack) == "blind":
             raised.append(flags.split_distinguishable(s.auc, s.auc_low))
     raised.append(flags.few_seeds(row.measured["seeds"]))
     measured = row.measured
@@ -211,9 +199,7 @@ def _raised(row: Row, attacks: Sequence[AttackRow], adaptive: Sequence[str]) -> 
     if done:
         raised.append(flags.not_adaptive(adaptive, [a.attack for a in done if a.adaptive]))
     plain = {t.seed: t.artifacts.get("sample") for t in row.undefended.trials} if row.undefended else {}
-    raised.append(
-        flags.defense_inert((t.seed, t.artifacts.get("sample"), plain.get(t.seed)) for t in row.trials)
-    )
+    raised.append(flags.defense_inert((t.seed, t.artifacts.get("sample"), plain.get(t.seed)) for t in row.trials))
     raised.append(flags.control_failed(found for c in row.controls if (found := controls.problem(c))))
     return flags.merged(flag for flag in raised if flag is not None)
 
@@ -228,9 +214,7 @@ def _ranks(rows: Sequence[Row]) -> dict[str, int | None]:
                 judged.setdefault(row.worst.replicates.pairing, []).append(row)
         if judged:
             paired = max(judged.values(), key=len)
-            excluded = [
-                _key(row) for row in paired if row.raised("quality_gone") or row.measured["diverged_runs"]
-            ]
+            excluded = [_key(row) for row in paired if row.raised("quality_gone") or row.measured["diverged_runs"]]
             replicates = {_key(row): row.worst.replicates for row in paired if row.worst is not None}
             ranks |= rank_rows(replicates, excluded)
     return ranks

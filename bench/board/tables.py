@@ -108,8 +108,7 @@ def payload(board: Board) -> dict[str, Any]:
         "name": results.name,
         "settings": results.settings,
         "leaderboard": [
-            {**row.columns(), "reason": row.reason, "seen": {f.name: f.seen for f in row.flags}}
-            for row in board.rows
+            {**row.columns(), "reason": row.reason, "seen": {f.name: f.seen for f in row.flags}} for row in board.rows
         ],
         "attacks": [
             {

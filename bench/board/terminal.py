@@ -9,9 +9,7 @@ from bench.board.rows import Board
 from bench.board.words import number
 
 
-def leaderboard_text(
-    board: Board, width: int | None = None, colour: bool = False, verdicts: bool = True
-) -> str:
+def leaderboard_text(board: Board, width: int | None = None, colour: bool = False, verdicts: bool = True) -> str:
     """The table and, below it, a verdict per row.
 
     Args:

@@ -30,9 +30,7 @@ def trial_columns(trial: Trial, lines: Lines | None) -> dict[str, Any]:
         "collapsed": is_collapsed(trial, lines),
         "train_s": None if train is None else train.wall_s,
         "sample_s": None if sample is None else sample.wall_s,
-        "samples_per_s": sample.items / sample.wall_s
-        if sample and sample.items and sample.wall_s > 0
-        else None,
+        "samples_per_s": sample.items / sample.wall_s if sample and sample.items and sample.wall_s > 0 else None,
         "quality_s": cost["quality"].wall_s if "quality" in cost else None,
         "peak_mem_mib": largest(c.peak_mem_mib for c in cost.values()),
         "gpu_peak_mem_mib": largest(c.gpu_peak_mem_mib for c in cost.values()),

@@ -26,9 +26,7 @@ def _status(row: Row) -> str:
 def _leak(row: Row) -> str:
     worst, interval = row.worst, row.interval
     if worst is None or interval is None:
-        return (
-            "" if row.status != "completed" else "No attack was completed, so nothing is known of the leak."
-        )
+        return "" if row.status != "completed" else "No attack was completed, so nothing is known of the leak."
     h, attack = worst.headline, worst.row
     if row.raised("quality_gone"):
         start = "Private because useless:" if interval.low <= 0.5 else "Useless, and leaks all the same:"

@@ -90,9 +90,7 @@ def _of_group(group: Sequence[AttackRow], rows: Sequence[AttackRow], resamples: 
         for row in group
     }
     first = group[0]
-    made, replicates = headline(
-        scores, first.membership, first.record_ids, bootstrap_seed(first.dataset), resamples
-    )
+    made, replicates = headline(scores, first.membership, first.record_ids, bootstrap_seed(first.dataset), resamples)
     named = {row.attack: row for row in group}
     apart = tuple(row for row in rows if row.attack not in named)
     return Worst(made, replicates, named[made.worst_attack], apart)

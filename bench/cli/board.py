@@ -12,9 +12,7 @@ from bench.cli.common import DeviceOption, MatrixArgument, ResultsOption, make_p
 from bench.errors import MissingError
 
 
-def board(
-    matrix: MatrixArgument, results: ResultsOption = Path("results"), device: DeviceOption = None
-) -> None:
+def board(matrix: MatrixArgument, results: ResultsOption = Path("results"), device: DeviceOption = None) -> None:
     """Write the leaderboard again from what is stored, without computing anything.
 
     Examples:
@@ -24,9 +22,7 @@ def board(
     from bench.cli.run import finish
 
     planned = make_plan(matrix, results, device)
-    if not any(
-        planned.store.find(step.kind, step.key) for step in planned.plan.steps if step.kind == "train"
-    ):
+    if not any(planned.store.find(step.kind, step.key) for step in planned.plan.steps if step.kind == "train"):
         raise MissingError(f"nothing of {matrix} is stored in {results}: run `bench run {matrix}` first")
     sys.exit(finish(planned))
 
@@ -45,7 +41,5 @@ def digest(
     from bench.board.digest import digest as compute
 
     if not (folder / "leaderboard.json").is_file():
-        raise MissingError(
-            f"{folder}: expected a board there, found none; write one with `bench run` or `bench board`"
-        )
+        raise MissingError(f"{folder}: expected a board there, found none; write one with `bench run` or `bench board`")
     print(compute(folder))

@@ -45,9 +45,7 @@ def make_plan(matrix: Path, results: Path, device: str | None = None) -> Planned
         if device not in DEVICES:
             raise InputError(f"--device: expected one of {', '.join(DEVICES)}, got {device!r}")
         resolved = replace(resolved, matrix=resolved.matrix.model_copy(update={"device": device}))
-    return Planned(
-        resolved, build_plan(resolved), Store(results.resolve() / ".store"), results / resolved.matrix.name
-    )
+    return Planned(resolved, build_plan(resolved), Store(results.resolve() / ".store"), results / resolved.matrix.name)
 
 
 def duration(seconds: float) -> str:

@@ -29,9 +29,7 @@ def list_plugins(
     from bench.registry import did_you_mean, get, names
 
     if what != "all" and what not in KINDS:
-        raise InputError(
-            f"expected one of {', '.join(KINDS)} or all, got {what!r}{did_you_mean(what, KINDS)}"
-        )
+        raise InputError(f"expected one of {', '.join(KINDS)} or all, got {what!r}{did_you_mean(what, KINDS)}")
     for kind in KINDS:
         if what not in ("all", kind):
             continue

@@ -38,14 +38,11 @@ def new(
     class_name = "".join(part.capitalize() for part in name.split("_"))
     written = {folder / f"{name}.py": f"{kind}.py.txt", folder / f"test_{name}.py": f"test_{kind}.py.txt"}
     if existing := [str(path) for path in written if path.exists()]:
-        raise InputError(
-            f"expected to write {' and '.join(existing)}, but that exists; choose another name or folder"
-        )
+        raise InputError(f"expected to write {' and '.join(existing)}, but that exists; choose another name or folder")
     folder.mkdir(parents=True, exist_ok=True)
     for path, template in written.items():
         text = (files("bench") / "scaffold" / template).read_text("utf-8")
         path.write_text(string.Template(text).substitute(name=name, class_name=class_name), "utf-8")
         print(f"wrote {path}")
-    print(
-        f"in a matrix: ./{name}.py:{class_name}, relative to the matrix file; its test: pytest {folder / f'test_{name}.py'}"
-    )
+    print(f"in a matrix: ./{name}.py:{class_name}, relative to the matrix file")
+    print(f"its test: pytest {folder / f'test_{name}.py'}")

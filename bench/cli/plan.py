@@ -52,9 +52,7 @@ def plan(
     if not steps:
         return
     if expected.wall_s is None:
-        print(
-            f"time and memory: unchecked (no step of these kinds has run yet; `bench run` starts with preflights)"
-        )
+        print("time and memory: unchecked (no step of these kinds has run yet; `bench run` starts with preflights)")
         return
     memory = f"{expected.peak_mem_mib / 1024:.1f} GiB" if expected.peak_mem_mib else "unchecked"
     unknown = f", beside {expected.unchecked} steps unchecked" if expected.unchecked else ""

@@ -27,9 +27,7 @@ class Progress:
         stream: where it writes; bars only if that is a terminal.
     """
 
-    def __init__(
-        self, steps: Sequence[Step], store: Store, workers: int, stream: TextIO = sys.stderr
-    ) -> None:
+    def __init__(self, steps: Sequence[Step], store: Store, workers: int, stream: TextIO = sys.stderr) -> None:
         self.steps = {step.id: step for step in steps}
         self.open = dict(self.steps)
         self.fraction: dict[str, float] = {}
@@ -53,9 +51,7 @@ class Progress:
             left += (seconds or 0.0) * (1 - self.fraction.get(step.id, 0.0))
         if not left:
             return "ETA unknown yet"
-        return f"ETA {duration(left / self.workers)}" + (
-            f" + {unknown} steps not yet estimated" if unknown else ""
-        )
+        return f"ETA {duration(left / self.workers)}" + (f" + {unknown} steps not yet estimated" if unknown else "")
 
     def step_progress(self, step_id: str, done: int, total: int) -> None:
         """A running step got so far; called from the client's own thread."""
@@ -66,9 +62,7 @@ class Progress:
             self._bar(step_id, done, total)
         elif time.monotonic() - self.reported > REPORT_EVERY_S:
             self.reported = time.monotonic()
-            running = ", ".join(
-                f"{self.open[s].label} {f:.0%}" for s, f in self.fraction.items() if s in self.open
-            )
+            running = ", ".join(f"{self.open[s].label} {f:.0%}" for s, f in self.fraction.items() if s in self.open)
             self._line(f"running: {running}")
 
     def step_ended(self, outcome: Outcome) -> None:

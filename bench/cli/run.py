@@ -100,11 +100,7 @@ def finish(planned: Planned) -> int:
     write_board(found, planned.folder, adaptive_attacks(planned.plan))
     print(leaderboard_text(build(found, adaptive_attacks(planned.plan))))
     print(f"\nThe board: {planned.folder / 'index.html'}")
-    failed = [
-        f"{t.dataset}/{t.target}/{t.defense}/{t.seed}: {t.reason}"
-        for t in found.trials
-        if t.status == "failed"
-    ]
+    failed = [f"{t.dataset}/{t.target}/{t.defense}/{t.seed}: {t.reason}" for t in found.trials if t.status == "failed"]
     failed += [
         f"{c.dataset}/{c.target}/{c.defense}/{c.seed}/{c.attack}: {c.reason}"
         for c in found.cells

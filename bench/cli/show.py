@@ -17,12 +17,10 @@ if TYPE_CHECKING:
 
 
 def show(
-    cell: Annotated[
-        str, typer.Argument(help="A cell as `bench plan` prints it: dataset/target/defense/seed/attack.")
-    ],
-    matrix: Annotated[
-        Path, typer.Option("--matrix", help="The matrix file that the cell belongs to.")
-    ] = Path("matrix.yaml"),
+    cell: Annotated[str, typer.Argument(help="A cell as `bench plan` prints it: dataset/target/defense/seed/attack.")],
+    matrix: Annotated[Path, typer.Option("--matrix", help="The matrix file that the cell belongs to.")] = Path(
+        "matrix.yaml"
+    ),
     results: ResultsOption = Path("results"),
     device: DeviceOption = None,
 ) -> None:
@@ -39,19 +37,14 @@ def show(
     cells = {c.id: c for c in planned.plan.cells}
     matching = [c for name, c in cells.items() if cell in (name, _short(name))]
     if len(matching) != 1:
-        which = (
-            f"{len(matching)} cells are called that"
-            if matching
-            else "there is no such cell in " + str(matrix)
-        )
+        which = f"{len(matching)} cells are called that" if matching else "there is no such cell in " + str(matrix)
         raise InputError(f"{cell}: {which}{did_you_mean(cell, cells)}; `bench plan {matrix}` lists all cells")
     found = matching[0]
     state, reason = cell_state(found, step_states(planned.plan, planned.store))
     print(f"{found.id}: {state}{f' ({reason})' if reason else ''}")
     attack = found.attack
-    print(
-        f"{attack.summary()}\n  source: {attack.paper or 'this suite'}\n  access: {attack.access}, knowledge: {attack.knowledge}"
-    )
+    print(f"{attack.summary()}\n  source: {attack.paper or 'this suite'}")
+    print(f"  access: {attack.access}, knowledge: {attack.knowledge}")
     if found.step is None:
         return
     if state == "cached":
@@ -59,9 +52,7 @@ def show(
     print("\nsteps, last first:")
     _chain(found.step, planned.store)
     if state != "cached":
-        raise MissingError(
-            f"{found.id} has no figure yet: {reason or 'it has not been run'}; run `bench run {matrix}`"
-        )
+        raise MissingError(f"{found.id} has no figure yet: {reason or 'it has not been run'}; run `bench run {matrix}`")
 
 
 def _short(cell: str) -> str:
@@ -72,7 +63,7 @@ def _short(cell: str) -> str:
 
 
 def _figure(step: Step, store: Store) -> None:
-    from bench.metrics.privacy import logan_accuracy
+    from bench.metrics.privacy import accuracy
     from bench.metrics.roc import auc
 
     artifact = store.find(step.kind, step.key)
@@ -82,7 +73,7 @@ def _figure(step: Step, store: Store) -> None:
     members = int(arrays["membership"].sum())
     print(
         f"  AUC {auc(arrays['score'], arrays['membership']):.4f}, LOGAN accuracy "
-        f"{logan_accuracy(arrays['score'], arrays['membership']):.4f} (chance {members / len(arrays['membership']):.4f}), "
+        f"{accuracy(arrays['score'], arrays['membership']):.4f} (chance {members / len(arrays['membership']):.4f}), "
         f"{members} members, {len(arrays['membership']) - members} non-members"
     )
     for name, value in artifact.json("result.json")["diagnostics"].items():
@@ -99,7 +90,6 @@ def _chain(step: Step, store: Store) -> None:
         seen.add(current.id)
         artifact = store.find(current.kind, current.key)
         place = artifact.folder if artifact else "not stored"
-        print(
-            f"  {current.label}\n    key {current.key}\n    {place}\n    {json.dumps(dict(current.config), sort_keys=True)}"
-        )
+        print(f"  {current.label}\n    key {current.key}\n    {place}")
+        print(f"    {json.dumps(dict(current.config), sort_keys=True)}")
         queue += current.before()

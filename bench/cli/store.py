@@ -12,9 +12,7 @@ import typer
 from bench.cli.common import ResultsOption, make_plan
 from bench.errors import InputError
 
-app = typer.Typer(
-    help="See and clean the store of computed steps.", no_args_is_help=True, rich_markup_mode=None
-)
+app = typer.Typer(help="See and clean the store of computed steps.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.command()
@@ -30,7 +28,7 @@ def du(results: ResultsOption = Path("results")) -> None:
     found = Store(results.resolve() / ".store")
     count: Counter[str] = Counter()
     room: Counter[str] = Counter()
-    for kind, key in found.keys():
+    for kind, key in found.entries():
         count[kind] += 1
         room[kind] += size_of(found.folder(kind, key))
     for kind in sorted(count):
@@ -38,9 +36,8 @@ def du(results: ResultsOption = Path("results")) -> None:
     left = found.leftovers()
     print(f"{'all':10} {count.total():6} {room.total() / 2**20:10.1f} MiB")
     if left:
-        print(
-            f"{len(left)} temporary folders of interrupted steps, {sum(map(size_of, left)) / 2**20:.1f} MiB; `bench store gc` removes them"
-        )
+        print(f"{len(left)} temporary folders of interrupted steps, {sum(map(size_of, left)) / 2**20:.1f} MiB")
+        print("`bench store gc` removes them")
 
 
 @app.command()
@@ -71,7 +68,7 @@ def gc(
     found = Store(results.resolve() / ".store")
     used = {(s.kind, s.key) for matrix in keep or () for s in make_plan(matrix, results).plan.steps}
     doomed = found.leftovers()
-    for kind, key in found.keys():
+    for kind, key in found.entries():
         artifact = found.find(kind, key)
         unused = all_ or (bool(keep) and (kind, key) not in used)
         if unused or artifact is None or found.damaged(artifact):

@@ -38,9 +38,7 @@ def package_folder(package: str, needed_for: str) -> Path:
 
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise InputError(
-            f"{needed_for} reads its records from the package {package!r}, which is not installed"
-        )
+        raise InputError(f"{needed_for} reads its records from the package {package!r}, which is not installed")
     return Path(next(iter(spec.submodule_search_locations)))
 
 
@@ -54,9 +52,7 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
     import zlib
 
     if not path.is_file():
-        raise InputError(
-            f"{path}: expected an npz file there, found {'a folder' if path.is_dir() else 'nothing'}"
-        )
+        raise InputError(f"{path}: expected an npz file there, found {'a folder' if path.is_dir() else 'nothing'}")
     try:
         with np.load(path, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
@@ -92,13 +88,9 @@ def records_from_npz(path: Path, first_id: int = 0) -> Records:
     if images.ndim == 3:
         images = images[..., None]
     if images.shape[-1] not in (1, 3):
-        raise InputError(
-            f"{path}: expected 1 or 3 channels last, got {images.shape[-1]} in shape {images.shape}"
-        )
+        raise InputError(f"{path}: expected 1 or 3 channels last, got {images.shape[-1]} in shape {images.shape}")
     if labels is not None and (labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer)):
-        raise InputError(
-            f"{path}: expected `labels` as {len(images)} integers, got {labels.dtype} {labels.shape}"
-        )
+        raise InputError(f"{path}: expected `labels` as {len(images)} integers, got {labels.dtype} {labels.shape}")
     x = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
     ids = np.arange(first_id, first_id + len(x), dtype=np.int64)
     return Records(ids, x, None if labels is None else labels.astype(np.int64), Schema("image", x.shape[1:]))
@@ -114,9 +106,7 @@ def read_indices(path: Path) -> NDArray[np.int64]:
         arrays = read_npz(path)
         values: Any = arrays.get("indices", np.zeros(0))
     elif not path.is_file():
-        raise InputError(
-            f"{path}: expected an index file there, found {'a folder' if path.is_dir() else 'nothing'}"
-        )
+        raise InputError(f"{path}: expected an index file there, found {'a folder' if path.is_dir() else 'nothing'}")
     elif path.suffix == ".npy":
         try:
             values = np.load(path, allow_pickle=False)
@@ -128,10 +118,8 @@ def read_indices(path: Path) -> NDArray[np.int64]:
         except (ValueError, OverflowError) as error:
             raise InputError(f"{path}: expected one record index per line: {error}") from error
     if values.ndim != 1 or len(values) == 0 or not np.issubdtype(values.dtype, np.integer):
-        raise InputError(
-            f"{path}: expected a list of record indices, got {values.dtype} of shape {values.shape}"
-        )
-    indices = values.astype(np.int64)
+        raise InputError(f"{path}: expected a list of record indices, got {values.dtype} of shape {values.shape}")
+    indices: NDArray[np.int64] = values.astype(np.int64)
     if indices.min() < 0 or len(np.unique(indices)) != len(indices):
         raise InputError(f"{path}: expected distinct record indices from 0, got negative or repeated ones")
     return indices

@@ -100,9 +100,7 @@ def make_split(loaded: Records | None, request: SplitRequest, base_dir: Path) ->
     expected = len(ids["members"])
     if request.membership == "coin":
         ids, expected = _toss(ids, given, request.split_seed)
-    problems = [
-        f"expected at least one record as {r}, got none" for r in ("members", "nonmembers") if not len(ids[r])
-    ]
+    problems = [f"expected at least one record as {r}, got none" for r in ("members", "nonmembers") if not len(ids[r])]
     if problems:
         raise InputError(problems)
     return Split(records, ids, request.membership, expected, _duplicates(records, ids))
@@ -136,18 +134,14 @@ def _given_roles(
             if path.suffix == ".npz" and "indices" not in read_npz(path):
                 own = records_from_npz(path, first_id=sum(len(p) for p in parts))
                 if parts and own.schema != parts[0].schema:
-                    raise InputError(
-                        f"{path}: expected records like the others, {parts[0].schema}, got {own.schema}"
-                    )
+                    raise InputError(f"{path}: expected records like the others, {parts[0].schema}, got {own.schema}")
                 parts.append(own)
                 given[role] = own.ids
                 continue
             indices = read_indices(path)
             if loaded is None or indices.max() >= len(loaded):
                 there = 0 if loaded is None else len(loaded)
-                raise InputError(
-                    f"{path}: index {indices.max()} is beyond the {there} records of the data set"
-                )
+                raise InputError(f"{path}: index {indices.max()} is beyond the {there} records of the data set")
             given[role] = indices
         except InputError as error:
             problems += [f"{role}: {problem}" for problem in error.problems]

@@ -37,9 +37,7 @@ class SplitOptions(Strict):
     not given share what the others leave, 1 : 2 : 3 : 1 : 3 in the order below.
     """
 
-    RESULT = frozenset(
-        {"members", "nonmembers", "reference", "validation", "holdout", "split_seed", "membership"}
-    )
+    RESULT = frozenset({"members", "nonmembers", "reference", "validation", "holdout", "split_seed", "membership"})
 
     members: Some | None = None
     """Records that the target is trained on."""
@@ -105,9 +103,7 @@ class Exclusion(Strict):
     @model_validator(mode="after")
     def _not_empty(self) -> Self:
         if not self.given():
-            raise PydanticCustomError(
-                "empty", "expected at least one of dataset, target, defense, attack, seed"
-            )
+            raise PydanticCustomError("empty", "expected at least one of dataset, target, defense, attack, seed")
         return self
 
     def given(self) -> dict[str, str | int]:
@@ -139,9 +135,7 @@ def _distinct(value: Any) -> Any:
         twice = sorted({v for v in value if isinstance(v, int) and value.count(v) > 1})
         if twice:
             again = ", ".join(map(str, twice))
-            raise PydanticCustomError(
-                "distinct", "expected each seed once, got {again} again", {"again": again}
-            )
+            raise PydanticCustomError("distinct", "expected each seed once, got {again} again", {"again": again})
     return tuple(value) if isinstance(value, list) else value
 
 

@@ -67,9 +67,7 @@ class Problems:
         """Record a problem at ``path``."""
         self.found.append((self.document.line(path), f"{show(path)}: {message}" if path else message))
 
-    def add_validation(
-        self, error: ValidationError, at: Path, models: Sequence[type[BaseModel]], what: str
-    ) -> None:
+    def add_validation(self, error: ValidationError, at: Path, models: Sequence[type[BaseModel]], what: str) -> None:
         """Record a validation error, one problem per place.
 
         Args:
@@ -90,9 +88,7 @@ class Problems:
                 known = [name for owner in owners for name in owner.model_fields]
                 of = what if len(item["loc"]) == 1 else show((*at, *item["loc"][:-1]))
                 listed = ", ".join(known) or "none"
-                self.add(
-                    place, f"expected a key of {of} ({listed}), got {key!r}{did_you_mean(str(key), known)}"
-                )
+                self.add(place, f"expected a key of {of} ({listed}), got {key!r}{did_you_mean(str(key), known)}")
             elif item["type"] == "missing":
                 of = f" of {what}" if len(item["loc"]) == 1 else ""
                 self.add(self.document.known(place[:-1]), f"expected the key {key!r}{of}, got none")

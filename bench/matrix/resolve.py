@@ -42,9 +42,7 @@ class Resolver:
 
     def resolve(self, matrix: Matrix | None) -> ResolvedMatrix | None:
         if "datasets" in self.data:
-            datasets = self.axis(
-                "datasets", self.data["datasets"], ("datasets",), self.dataset, dataset_labels
-            )
+            datasets = self.axis("datasets", self.data["datasets"], ("datasets",), self.dataset, dataset_labels)
         else:
             single = self.dataset("datasets", ("dataset",), self.data.get("dataset"))
             datasets = None if single is None else [single]
@@ -59,9 +57,7 @@ class Resolver:
                 "target": [known_as((target,)) for target in targets or ()],
                 "defense": [known_as(stack) for stack in defenses or ()],
                 "attack": [known_as((attack,)) for attack in attacks or ()],
-                "seed": [frozenset({s}) for s in seeds if isinstance(s, int)]
-                if isinstance(seeds, list)
-                else [],
+                "seed": [frozenset({s}) for s in seeds if isinstance(s, int)] if isinstance(seeds, list) else [],
             }
         )
         if matrix is None or not (datasets and targets and defenses and attacks):
@@ -92,9 +88,7 @@ class Resolver:
             for j in range(i):
                 first = f"(first on line {self.problems.document.line(found[j][0])})"
                 if value == found[j][1]:
-                    self.problems.add(
-                        where, f"expected each {SINGULAR[kind]} once, got {shown[i]} again {first}"
-                    )
+                    self.problems.add(where, f"expected each {SINGULAR[kind]} once, got {shown[i]} again {first}")
                 elif shown[i] == shown[j]:
                     self.problems.add(
                         where,
@@ -122,9 +116,7 @@ class Resolver:
         cls, given = named
         split_keys = SplitOptions.model_fields.keys()
         if clash := sorted(split_keys & cls.Options.model_fields.keys()):
-            message = (
-                f"data set {cls.name!r} has options of the split's names ({', '.join(clash)}): rename them"
-            )
+            message = f"data set {cls.name!r} has options of the split's names ({', '.join(clash)}): rename them"
             self.problems.add(place, message)
             return None
         own = {key: value for key, value in given.items() if key not in split_keys}
@@ -136,9 +128,7 @@ class Resolver:
             return None
         return None if plugin is None else (plugin, split)
 
-    def named(
-        self, kind: Kind, place: yaml_lines.Path, raw: Any
-    ) -> tuple[type[Plugin], dict[str, Any]] | None:
+    def named(self, kind: Kind, place: yaml_lines.Path, raw: Any) -> tuple[type[Plugin], dict[str, Any]] | None:
         """The plugin class that an entry names, and what else the entry gives."""
         given = dict(raw) if isinstance(raw, dict) else {"name": raw}
         name = given.pop("name", None)

@@ -56,8 +56,7 @@ class ResolvedMatrix:
             "seed": frozenset({seed}),
         }
         return any(
-            all(value in cell[key] for key, value in exclusion.given().items())
-            for exclusion in self.matrix.exclude
+            all(value in cell[key] for key, value in exclusion.given().items()) for exclusion in self.matrix.exclude
         )
 
 

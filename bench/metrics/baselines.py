@@ -33,9 +33,7 @@ def pca_gaussian(
         raise InputError(f"the PCA line expects at least 2 reference records, got {len(reference)}")
     flat = reference.reshape(len(reference), -1).astype(np.float64)
     if not (np.abs(flat) <= 1).all():
-        raise InputError(
-            "the PCA line expects finite reference records in [-1, 1]; pass floats, not stored images"
-        )
+        raise InputError("the PCA line expects finite reference records in [-1, 1]; pass floats, not stored images")
     mean = flat.mean(axis=0)
     _, scale, axes = np.linalg.svd(flat - mean, full_matrices=False)
     kept = min(components, len(reference) - 1, len(scale))

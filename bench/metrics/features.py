@@ -40,9 +40,7 @@ class Extractor(Protocol):
     def width(self) -> int:
         """Number of features."""
 
-    def embed(
-        self, x: NDArray[np.uint8], device: str = "cpu", batch: int = DEFAULT_BATCH
-    ) -> NDArray[np.float32]:
+    def embed(self, x: NDArray[np.uint8], device: str = "cpu", batch: int = DEFAULT_BATCH) -> NDArray[np.float32]:
         """Features of stored images: uint8 ``(n, channels, height, width)`` to float32 ``(n, width)``."""
 
 
@@ -65,9 +63,7 @@ class EfficientNetLite0:
     def name(self) -> str:
         return f"efficientnet_lite0-{self.side}"
 
-    def embed(
-        self, x: NDArray[np.uint8], device: str = "cpu", batch: int = DEFAULT_BATCH
-    ) -> NDArray[np.float32]:
+    def embed(self, x: NDArray[np.uint8], device: str = "cpu", batch: int = DEFAULT_BATCH) -> NDArray[np.float32]:
         """Features of stored images: uint8 ``(n, channels, height, width)`` to float32 ``(n, 1280)``.
 
         Grey images are repeated to RGB. ``batch`` changes speed and memory, and the features by rounding
@@ -79,17 +75,13 @@ class EfficientNetLite0:
         import torch
 
         if x.dtype != np.uint8 or x.ndim != 4 or x.shape[1] not in (1, 3) or 0 in x.shape[1:]:
-            raise InputError(
-                f"{self.name} expects images as uint8 (n, 1 or 3, height, width), got {x.dtype} {x.shape}"
-            )
+            raise InputError(f"{self.name} expects images as uint8 (n, 1 or 3, height, width), got {x.dtype} {x.shape}")
         if batch < 1:
             raise InputError(f"{self.name} expects a batch of at least 1 image, got {batch}")
         features = np.empty((len(x), self.width), dtype=np.float32)
         network = _efficientnet_lite0(self.side, device)
         # TF32 convolutions, the default on NVIDIA GPUs, would move features by 1e-3 against the CPU's.
-        exact = torch.backends.cudnn.flags(
-            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-        )
+        exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
         with torch.inference_mode(), exact:
             for start in range(0, len(x), batch):
                 images = torch.from_numpy(x[start : start + batch].copy()).to(device)

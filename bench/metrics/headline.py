@@ -95,8 +95,7 @@ def smallest_detectable_auc(n_members: int, n_nonmembers: int, alpha: float = AL
     """
     if n_members < 1 or n_nonmembers < 1 or not 0 < alpha < 1:
         raise InputError(
-            f"expected members, non-members and a level in (0, 1), got {n_members}, "
-            f"{n_nonmembers} and {alpha}"
+            f"expected members, non-members and a level in (0, 1), got {n_members}, {n_nonmembers} and {alpha}"
         )
     deviation = math.sqrt((n_members + n_nonmembers + 1) / (12 * n_members * n_nonmembers))
     return min(1.0, 0.5 + NormalDist().inv_cdf(1 - alpha / 2) * deviation)
@@ -108,9 +107,7 @@ def auc_per_run(scores: Floats, membership: Bools, weights: NDArray[Any], keep: 
     return np.array([[weighted_auc(run[keep], kept, weight) for run in attack] for attack in scores])
 
 
-def max_t_interval(
-    points: Floats, replicates: Floats, ceiling: float, constant: Bools
-) -> tuple[float, float]:
+def max_t_interval(points: Floats, replicates: Floats, ceiling: float, constant: Bools) -> tuple[float, float]:
     """95 % interval of the largest of several AUCs, from shared resamples (max-T; Romano and Wolf, 2005).
 
     c = 95 % quantile of max over attacks of |AUC* - AUC| / se; low = max(AUC - c se), high = max(AUC + c se).

@@ -47,9 +47,7 @@ def kernel_distance(x: NDArray[Any], y: NDArray[Any]) -> KernelDistance:
         InputError: the sides differ in number or width, or have fewer than 3 records.
     """
     if x.ndim != 2 or x.shape != y.shape:
-        raise InputError(
-            f"KID expects features (n, d) with the same n on both sides, got {x.shape} and {y.shape}"
-        )
+        raise InputError(f"KID expects features (n, d) with the same n on both sides, got {x.shape} and {y.shape}")
     n = len(x)
     if n < 3:
         raise InputError(f"KID with an interval expects at least 3 records on each side, got {n}")

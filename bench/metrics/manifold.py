@@ -28,9 +28,7 @@ def density_coverage(samples: NDArray[Any], real: NDArray[Any], k: int = 5) -> t
             f"got {samples.shape} and {real.shape}"
         )
     if k < 1 or len(real) <= k:
-        raise InputError(
-            f"density and coverage expect more than k >= 1 records, got {len(real)} records and k = {k}"
-        )
+        raise InputError(f"density and coverage expect more than k >= 1 records, got {len(real)} records and k = {k}")
     # Shifting both sides changes no distance and keeps the expanded square from cancelling.
     centre = real.mean(axis=0, dtype=np.float64)
     samples, real = samples - centre, real - centre

@@ -56,9 +56,7 @@ def fit_classifier(features: NDArray[Any], labels: NDArray[np.int64] | None) -> 
     if labels is None:
         return None
     if features.ndim != 2 or labels.shape != (len(features),):
-        raise InputError(
-            f"expected one label per row of features, got {labels.shape} labels for {features.shape}"
-        )
+        raise InputError(f"expected one label per row of features, got {labels.shape} labels for {features.shape}")
     if not np.isfinite(features).all():
         raise InputError("expected finite features of the reference records, got NaN or infinity")
     classes, counts = np.unique(labels.astype(np.int64), return_counts=True)

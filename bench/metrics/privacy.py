@@ -103,17 +103,13 @@ def set_statistics(scores: Floats, membership: Bools, weights: NDArray[Any]) -> 
     return {"set_auc": weighted_auc(scores, membership, weights), "set_accuracy": accuracy_of(counts)}
 
 
-def over_seeds(
-    scores: Floats, membership: Bools, statistics: Statistics, weights: NDArray[Any]
-) -> dict[str, Floats]:
+def over_seeds(scores: Floats, membership: Bools, statistics: Statistics, weights: NDArray[Any]) -> dict[str, Floats]:
     """Each statistic per training run and weighting, ``(seeds, weightings)``."""
     runs = [statistics(run, membership, weights) for run in scores]
     return {name: np.stack([run[name] for run in runs]) for name in runs[0]}
 
 
-def resample_counts(
-    strata: NDArray[Any], seed: int, resamples: int, *purpose: Purpose
-) -> Iterator[NDArray[np.int32]]:
+def resample_counts(strata: NDArray[Any], seed: int, resamples: int, *purpose: Purpose) -> Iterator[NDArray[np.int32]]:
     """How often each record occurs in each bootstrap resample, in chunks of int32 ``(n, b)``.
 
     Records are drawn with replacement within each stratum, whose size stays. The draws depend on the seed,

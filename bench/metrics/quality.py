@@ -98,9 +98,7 @@ def measure_quality(
         sides["members"] = members_features
     check_features(sides)
     if n < MIN_RECORDS:
-        raise InputError(
-            f"sample quality expects n of at least {MIN_RECORDS} records on each side, got n = {n}"
-        )
+        raise InputError(f"sample quality expects n of at least {MIN_RECORDS} records on each side, got n = {n}")
     size = min(n, len(samples_features), len(holdout_features))
     samples, holdout = (_subset(sides[side], size, seed, side) for side in ("samples", "holdout"))
     kid = kernel_distance(samples, holdout)
@@ -133,8 +131,7 @@ def frechet_distance(samples: NDArray[Any], real: NDArray[Any]) -> float:
 
     # float64: in float32 the eigenvalues of the nearly singular product lose the small distances.
     first, second = (
-        metric_fid.fid_features_to_statistics(torch.tensor(side, dtype=torch.float64))
-        for side in (samples, real)
+        metric_fid.fid_features_to_statistics(torch.tensor(side, dtype=torch.float64)) for side in (samples, real)
     )
     return float(metric_fid.fid_statistics_to_metric(first, second, False)[metric_fid.KEY_METRIC_FID])
 
@@ -167,9 +164,7 @@ def check_features(sides: dict[str, NDArray[Any]]) -> None:
             )
         elif not np.isfinite(features).all():
             bad = int((~np.isfinite(features).all(axis=1)).sum())
-            problems.append(
-                f"expected finite {side} features, got NaN or infinity in {bad} of {len(features)} rows"
-            )
+            problems.append(f"expected finite {side} features, got NaN or infinity in {bad} of {len(features)} rows")
     if len({features.shape[-1] for features in sides.values()}) > 1:
         widths = ", ".join(f"{features.shape[-1]} for {side}" for side, features in sides.items())
         problems.append(f"expected features of one extractor, got widths {widths}")

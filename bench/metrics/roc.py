@@ -105,9 +105,7 @@ class ThresholdCounts:
         return numerator / (self.n_members * self.n_nonmembers)
 
 
-def threshold_counts(
-    scores: Floats, membership: Bools, weights: NDArray[Any] | None = None
-) -> ThresholdCounts:
+def threshold_counts(scores: Floats, membership: Bools, weights: NDArray[Any] | None = None) -> ThresholdCounts:
     """The counts for one run's scores ``(n,)`` under ``weights`` ``(n, weightings)``; by default 1 each."""
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]

@@ -17,9 +17,7 @@ NO_SET = -1
 """The set id of a record that belongs to no set."""
 
 
-def compose_sets(
-    record_ids: NDArray[np.int64], membership: NDArray[Any], size: int, seed: int
-) -> NDArray[np.int64]:
+def compose_sets(record_ids: NDArray[np.int64], membership: NDArray[Any], size: int, seed: int) -> NDArray[np.int64]:
     """Set ids int64 ``(n,)``: a random partition of each class into sets of ``size``.
 
     Sets of members come first, numbered from 0; what is left over gets -1. Drawn by record id, so the order
@@ -32,9 +30,7 @@ def compose_sets(
     if size < 1:
         problems.append(f"expected sets of at least 1 record, got {size}")
     if record_ids.shape != membership.shape or record_ids.ndim != 1:
-        problems.append(
-            f"expected one membership per record id, got shapes {membership.shape} and {record_ids.shape}"
-        )
+        problems.append(f"expected one membership per record id, got shapes {membership.shape} and {record_ids.shape}")
     if len(np.unique(record_ids)) != len(record_ids):
         problems.append("expected each candidate once, but some record ids occur twice")
     if problems:
@@ -51,9 +47,7 @@ def compose_sets(
     return set_id
 
 
-def set_means(
-    scores: NDArray[Any], membership: NDArray[Any], set_id: NDArray[np.int64]
-) -> tuple[Floats, Bools]:
+def set_means(scores: NDArray[Any], membership: NDArray[Any], set_id: NDArray[np.int64]) -> tuple[Floats, Bools]:
     """Mean score per set ``(seeds, sets)`` and the membership of the sets ``(sets,)``, by ascending set id.
 
     Raises:
@@ -64,9 +58,7 @@ def set_means(
         raise InputError(f"expected {len(member)} set ids, got shape {set_id.shape}")
     names = np.unique(set_id[set_id != NO_SET])
     places = [np.flatnonzero(set_id == name) for name in names]
-    mixed = [
-        int(name) for name, place in zip(names, places, strict=True) if len(np.unique(member[place])) > 1
-    ]
+    mixed = [int(name) for name, place in zip(names, places, strict=True) if len(np.unique(member[place])) > 1]
     if mixed:
         raise InputError(f"expected sets that are all in or all out, got members and non-members in {mixed}")
     # fsum rounds once: a plain sum depends on the order and would break the ties of equal sets at random

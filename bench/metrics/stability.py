@@ -59,9 +59,7 @@ class StabilityRecord(BaseModel):
         if (self.status == "diverged") != (self.diverged_step is not None):
             raise ValueError(f"a {self.status} trial cannot have diverged_step {self.diverged_step}")
         if len(self.snapshots) != len(self.snapshot_kid):
-            raise ValueError(
-                f"{len(self.snapshots)} snapshots cannot have {len(self.snapshot_kid)} distances"
-            )
+            raise ValueError(f"{len(self.snapshots)} snapshots cannot have {len(self.snapshot_kid)} distances")
         return self
 
 
@@ -165,9 +163,7 @@ def snapshot_quality(
             than 50 records in a half.
     """
     if not len(steps) or len(snapshot_features) != len(steps):
-        raise InputError(
-            f"expected one set of samples per snapshot, got {len(snapshot_features)} for {len(steps)}"
-        )
+        raise InputError(f"expected one set of samples per snapshot, got {len(snapshot_features)} for {len(steps)}")
     if any(later <= earlier for earlier, later in itertools.pairwise(steps)):
         raise InputError(f"expected the steps of the snapshots to ascend, got {list(steps)}")
     check_features(
@@ -182,9 +178,7 @@ def snapshot_quality(
         )
     real = _halves(holdout_features, size, generator(seed, "snapshots", "holdout"))
     # One cut for all snapshots: samples drawn from the same latents stay paired.
-    parts = [
-        _halves(features, size, generator(seed, "snapshots", "samples")) for features in snapshot_features
-    ]
+    parts = [_halves(features, size, generator(seed, "snapshots", "samples")) for features in snapshot_features]
     chosen = int(np.argmin([kernel_distance(first, real[0]).kid for first, _ in parts]))
     measured = tuple(kernel_distance(second, real[1]).kid for _, second in parts)
     best, final = measured[chosen], measured[-1]

@@ -91,9 +91,7 @@ class _Builder:
                     )
                 found.append(self._data(label, split))
             except InputError as error:
-                problems += [
-                    f"{self.resolved.path}: data set {label}: {problem}" for problem in error.problems
-                ]
+                problems += [f"{self.resolved.path}: data set {label}: {problem}" for problem in error.problems]
         if problems:
             raise InputError(problems)
         return found
@@ -164,13 +162,9 @@ class _Builder:
                 1,
             )
         config = {**pair, "seed": seed, "records": records, "snapshot_records": snapshots, "profile": profile}
-        return self._add(
-            "train", config, upstream, plugins, label, target.options.steps, preflight
-        ), preflight
+        return self._add("train", config, upstream, plugins, label, target.options.steps, preflight), preflight
 
-    def _trial(
-        self, data: PlannedData, target: Target, stack: tuple[Defense, ...], seed: int
-    ) -> PlannedTrial:
+    def _trial(self, data: PlannedData, target: Target, stack: tuple[Defense, ...], seed: int) -> PlannedTrial:
         matrix = self.resolved.matrix
         defense = stack_label(stack)
         where = f"{data.label}/{target.label()}/{defense}/{seed}"
@@ -191,17 +185,13 @@ class _Builder:
                 steps["preflight"] = preflight
             steps["train"] = train
             steps["sample"] = self._sample(data, train, target, stack, f"sample {where}")
-            steps["quality"] = self._quality(
-                data, {"sample": steps["sample"], "train": train}, f"quality {where}"
-            )
+            steps["quality"] = self._quality(data, {"sample": steps["sample"], "train": train}, f"quality {where}")
         adaptive = tuple(dict.fromkeys(name for d in stack for name in d.adaptive))
         trial = PlannedTrial(data.label, target.label(), defense, seed, refused, steps, adaptive)
         self.trials.append(trial)
         return trial
 
-    def _sample(
-        self, data: PlannedData, train: Step, target: Target, stack: tuple[Defense, ...], label: str
-    ) -> Step:
+    def _sample(self, data: PlannedData, train: Step, target: Target, stack: tuple[Defense, ...], label: str) -> Step:
         n = self.resolved.matrix.samples
         plugins: list[tuple[registry.Kind, Plugin]] = [("targets", target), *(("defenses", d) for d in stack)]
         config = {"source": "trained", "n": n, "device": self.resolved.matrix.device, "profile": target.name}
@@ -210,9 +200,7 @@ class _Builder:
     def _features(self, data: PlannedData, extractor: str) -> Step:
         config = {"extractor": extractor, "device": self.resolved.matrix.device, "profile": extractor}
         work = sum(len(data.split.ids[role]) for role in ("members", "reference", "holdout"))
-        return self._add(
-            "features", config, {"data": data.step}, (), f"features {data.label} {extractor}", work
-        )
+        return self._add("features", config, {"data": data.step}, (), f"features {data.label} {extractor}", work)
 
     def _quality(self, data: PlannedData, upstream: Mapping[str, Step], label: str) -> Step:
         quality = self.resolved.matrix.quality
@@ -235,18 +223,12 @@ class _Builder:
         steps: dict[str, Step] = {}
         if len(data.split.ids["reference"]) >= MIN_QUALITY:
             steps["real"] = self._quality(data, {}, f"quality {data.label} real line")
-            gaussian = self._add(
-                "sample",
-                {"source": "pca_gaussian", "n": self.resolved.matrix.samples, "seed": LINE_SEED, "profile": "pca_gaussian"},
-                {"data": data.step}, (), f"sample {data.label} PCA Gaussian", self.resolved.matrix.samples,
-            )  # fmt: skip
-            steps["pca_gaussian"] = self._quality(
-                data, {"sample": gaussian}, f"quality {data.label} PCA Gaussian line"
-            )
+            n = self.resolved.matrix.samples
+            config = {"source": "pca_gaussian", "n": n, "seed": LINE_SEED, "profile": "pca_gaussian"}
+            gaussian = self._add("sample", config, {"data": data.step}, (), f"sample {data.label} PCA Gaussian", n)
+            steps["pca_gaussian"] = self._quality(data, {"sample": gaussian}, f"quality {data.label} PCA Gaussian line")
         untrained = type(target).from_spec({**target.spec(), "steps": 0})
-        train, _ = self._train(
-            data, untrained, (), LINE_SEED, {"source": "members"}, {}, 0, f"build {where} untrained"
-        )
+        train, _ = self._train(data, untrained, (), LINE_SEED, {"source": "members"}, {}, 0, f"build {where} untrained")
         sample = self._sample(data, train, untrained, (), f"sample {where} untrained")
         steps["untrained"] = self._quality(data, {"sample": sample}, f"quality {where} untrained line")
         self.lines.append(PlannedLines(data.label, target.label(), steps))
@@ -291,16 +273,11 @@ class _Builder:
         step = self._add("attack", config, upstream, [("attacks", attack)], label, work)
         return PlannedCell(trial, attack, "", step, tuple(models.values()))
 
-    def _model(
-        self, data: PlannedData, trial: PlannedTrial, stack: tuple[Defense, ...], request: ModelRequest
-    ) -> Step:
-        target = cast(
-            "Target", registry.get("targets", str(request.target["name"])).from_spec(request.target)
-        )
+    def _model(self, data: PlannedData, trial: PlannedTrial, stack: tuple[Defense, ...], request: ModelRequest) -> Step:
+        target = cast("Target", registry.get("targets", str(request.target["name"])).from_spec(request.target))
         if request.defenses is not None:
             stack = tuple(
-                cast("Defense", registry.get("defenses", str(d["name"])).from_spec(d))
-                for d in request.defenses
+                cast("Defense", registry.get("defenses", str(d["name"])).from_spec(d)) for d in request.defenses
             )
         extra = {"sample": trial.steps["sample"]} if request.source == "samples" else {}
         records = {"source": request.source, "size": request.size, "seed": request.seed}
@@ -314,7 +291,5 @@ def _file(plugin: type[Plugin]) -> Path:
 
     file = sys.modules[plugin.__module__].__file__
     if file is None:
-        raise InputError(
-            f"expected the plugin {plugin.name} to come from a file, got none for {plugin.__module__}"
-        )
+        raise InputError(f"expected the plugin {plugin.name} to come from a file, got none for {plugin.__module__}")
     return Path(file)

@@ -32,7 +32,7 @@ class History:
         self.per_item: dict[str, list[float]] = {}
         self.memory: dict[str, list[float]] = {}
         wanted = {step.profile for step in steps}
-        for kind, key in store.keys():
+        for kind, key in store.entries():
             artifact = store.find(kind, key)
             cost = artifact.cost() if artifact else None
             if not cost or cost.get("profile") not in wanted:
@@ -71,7 +71,5 @@ def estimate(steps: Sequence[Step], store: Store, workers: int, history: History
 def _longest_chain(steps: Sequence[Step], seconds: Mapping[str, float | None]) -> float:
     ends: dict[str, float] = {}
     for step in steps:
-        ends[step.id] = (seconds[step.id] or 0.0) + max(
-            (ends.get(b.id, 0.0) for b in step.before()), default=0.0
-        )
+        ends[step.id] = (seconds[step.id] or 0.0) + max((ends.get(b.id, 0.0) for b in step.before()), default=0.0)
     return max(ends.values(), default=0.0)

@@ -75,11 +75,7 @@ def new_steps(plan: Plan, states: Mapping[str, State]) -> list[Step]:
         if wanted and states[step.id].state == "new":
             needed.add(step.id)
             needed.update(before.id for before in step.before())
-    return [
-        step
-        for step in plan.steps
-        if step.id in needed and states[step.id].state == "new" and step.kind != "data"
-    ]
+    return [step for step in plan.steps if step.id in needed and states[step.id].state == "new" and step.kind != "data"]
 
 
 def _is_end(step: Step) -> bool:

@@ -10,15 +10,13 @@ from pathlib import Path
 
 from bench.devices import Device, DeviceKind, single_thread
 from bench.errors import BenchError
+from bench.steps.findings import finding
 from bench.steps.measure import Meter
 from bench.steps.task import Job, Outcome, Progress, Task
 from bench.store import COST, Store, write_json
-from bench.steps.findings import finding
 
 # Kind -> module with ``compute(job)``; imported in the worker, so planning stays free of torch.
-_COMPUTE = {
-    kind: f"bench.steps.{kind}" for kind in ("preflight", "train", "sample", "features", "quality", "attack")
-}
+_COMPUTE = {kind: f"bench.steps.{kind}" for kind in ("preflight", "train", "sample", "features", "quality", "attack")}
 
 
 def execute(
@@ -83,7 +81,5 @@ def _obstacle(task: Task, store: Store, upstream: tuple[Outcome, ...]) -> str | 
         return reason
     for role, (kind, key) in task.inputs.items():
         if (reason := finding(store, kind, key)) is not None:
-            return (
-                f"the attack's own model {role.removeprefix('model/')}: {reason}" if "/" in role else reason
-            )
+            return f"the attack's own model {role.removeprefix('model/')}: {reason}" if "/" in role else reason
     return None

@@ -35,15 +35,11 @@ def _quality(job: Job) -> QualityRecord:
     if job.has("sample"):
         x = job.input("sample").arrays("samples.npz")["samples"]
         chosen = generator(SUBSET_SEED, "quality samples").permutation(len(x))[: min(n, len(real["holdout"]))]
-        samples: NDArray[Any] = find_extractor(config["extractor"]).embed(
-            x[np.sort(chosen)], device=job.device.name
-        )
+        samples: NDArray[Any] = find_extractor(config["extractor"]).embed(x[np.sort(chosen)], device=job.device.name)
     else:
         samples = real["reference"]
     job.progress(1, 3)
-    classifier = (
-        fit_classifier(real["reference"], split.role("reference").labels) if len(real["reference"]) else None
-    )
+    classifier = fit_classifier(real["reference"], split.role("reference").labels) if len(real["reference"]) else None
     job.progress(2, 3)
     return measure_quality(
         samples,

@@ -130,9 +130,7 @@ def load_release(artifact: Artifact, references: Mapping[str, str], device: Devi
             try:
                 module.load_state_dict(state)
             except RuntimeError as error:
-                raise StoreError(
-                    f"{artifact.folder}: the stored weights do not fit {role}: {error}"
-                ) from error
+                raise StoreError(f"{artifact.folder}: the stored weights do not fit {role}: {error}") from error
     set_mode(networks, train=False)
     return Release(context.target, networks, context.schema, device)
 

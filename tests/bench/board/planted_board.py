@@ -134,9 +134,7 @@ def cell(
 def idle(attack: str, status: str, reason: str, defense: str = "none", seed: int = 0, **changed: Any) -> Cell:
     """A cell without scores."""
     empty = {"record_ids": np.zeros(0, np.int64), "membership": np.zeros(0, bool), "scores": np.zeros(0)}
-    return cell(
-        attack, defense, seed, **{"status": status, "reason": reason, "cost": None, **empty, **changed}
-    )
+    return cell(attack, defense, seed, **{"status": status, "reason": reason, "cost": None, **empty, **changed})
 
 
 def controls(defense: str = "none", seed: int = 0, **changed: Any) -> tuple[Cell, ...]:
@@ -181,8 +179,6 @@ def small() -> Results:
             trials.append(trial(defense, seed))
             cells.append(cell("logan_white_box", defense, seed, shift, access="white_box"))
             cells.append(cell("nearest_sample", defense, seed, shift / 2))
-            cells.append(
-                idle("reconstruction", "not_applicable", "no encoder", defense, seed, access="white_box")
-            )
+            cells.append(idle("reconstruction", "not_applicable", "no encoder", defense, seed, access="white_box"))
             cells.extend(controls(defense, seed))
     return results(tuple(trials), tuple(cells))

@@ -51,7 +51,5 @@ def test_a_flag_is_quiet_where_nothing_was_measured(flag: flags.Flag | None) -> 
 
 
 def test_merged_keeps_each_name_once_with_all_that_was_seen() -> None:
-    merged = flags.merged(
-        [flags.Flag("capped", "b."), flags.Flag("sign_flipped", "x."), flags.Flag("capped", "a.")]
-    )
+    merged = flags.merged([flags.Flag("capped", "b."), flags.Flag("sign_flipped", "x."), flags.Flag("capped", "a.")])
     assert merged == (flags.Flag("sign_flipped", "x."), flags.Flag("capped", "b. a."))

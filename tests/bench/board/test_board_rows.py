@@ -146,9 +146,7 @@ def test_ranks_are_within_a_data_set() -> None:
 
 def test_seeds_must_judge_the_same_candidates() -> None:
     whole = cell(seed=1)
-    part = replace(
-        whole, record_ids=whole.record_ids[1:], membership=whole.membership[1:], scores=whole.scores[1:]
-    )
+    part = replace(whole, record_ids=whole.record_ids[1:], membership=whole.membership[1:], scores=whole.scores[1:])
     with pytest.raises(PluginError, match=r"same candidates of digits at every seed.*500 and 499 records"):
         attack_rows(results((trial(),), (cell(), part)))
 
@@ -208,9 +206,7 @@ def test_a_control_that_reads_something_else_is_a_fault(broken: str) -> None:
 
 
 def test_a_blind_classifier_above_chance_is_the_split_and_not_a_fault() -> None:
-    cells = tuple(
-        replace(c, scores=cell("x", shift=0.6).scores) if c.attack == "blind" else c for c in controls()
-    )
+    cells = tuple(replace(c, scores=cell("x", shift=0.6).scores) if c.attack == "blind" else c for c in controls())
     found = build(results((trial(), trial("dropout")), (cell(), *cells)))
     assert [row.raised("split_distinguishable") for row in found.rows] == [True, True]
     assert found.faults == ()

@@ -50,9 +50,7 @@ def test_all_files_are_there(written: BoardFiles) -> None:
     assert {k: kinds.count(k) for k in kinds} == {
         "plots/scatter": 1, "plots/roc": 2, "plots/samples": 6, "plots/training": 2,
     }  # fmt: skip
-    assert (
-        sum((written.folder / f).stat().st_size for f in written.files if f.startswith("plots/")) < 1_000_000
-    )
+    assert sum((written.folder / f).stat().st_size for f in written.files if f.startswith("plots/")) < 1_000_000
     assert not [p for p in written.folder.parent.iterdir() if p != written.folder]
 
 
@@ -112,9 +110,7 @@ def test_an_old_board_leaves_no_file_and_other_peoples_files_stay(tmp_path: Path
 
 
 @pytest.mark.parametrize("where", ["page", "swap"])
-def test_an_interrupted_write_leaves_the_old_board(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
-) -> None:
+def test_an_interrupted_write_leaves_the_old_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     folder = tmp_path / "board"
     write_board(tiny(), folder)
     before = digest(folder)
@@ -183,9 +179,7 @@ def test_the_page_asks_nobody_and_every_link_leads_somewhere(written: BoardFiles
 
 
 def test_a_fault_of_the_instrument_heads_the_page(tmp_path: Path) -> None:
-    broken = tuple(
-        replace(c, scores=cell("x", shift=1.0).scores) for c in controls() if c.attack == "constant"
-    )
+    broken = tuple(replace(c, scores=cell("x", shift=1.0).scores) for c in controls() if c.attack == "constant")
     found = results((trial(),), (cell(), *broken))
     made = write_board(found, tmp_path / "board")
     for name in ("index.html", "leaderboard.md"):
@@ -195,9 +189,7 @@ def test_a_fault_of_the_instrument_heads_the_page(tmp_path: Path) -> None:
 
 
 def test_a_board_without_any_number_can_be_written(tmp_path: Path) -> None:
-    none = trial(
-        status="failed", reason="out of memory", quality=None, stability=None, history={}, sheet=None
-    )
+    none = trial(status="failed", reason="out of memory", quality=None, stability=None, history={}, sheet=None)
     made = write_board(results((none,), (idle("lira", "blocked", "its trial failed"),)), tmp_path / "board")
     assert not [f for f in made.files if f.startswith(("plots/", "scores/"))]
     assert "out of memory" in (made.folder / "index.html").read_text()

@@ -31,9 +31,7 @@ def test_resolves_plugins_with_their_options(load: Load, tmp_path: Path) -> None
         "attacks: [logan, {name: nearest, centred: true}]\n"
         "seeds: [2, 0]\n"
     )
-    assert found.datasets == (
-        (get("datasets", "npz")(path="my.npz"), SplitOptions(members="mine.npz", split_seed=3)),
-    )
+    assert found.datasets == ((get("datasets", "npz")(path="my.npz"), SplitOptions(members="mine.npz", split_seed=3)),)
     vae = get("targets", "vae")
     schedule = vae.Options.model_fields["schedule"].annotation
     assert schedule is not None
@@ -124,7 +122,7 @@ def test_every_problem_at_once_with_its_line(fail: Fail) -> None:
         ({"attacks": "[logan, logan]"}, "attacks[1]: expected each attack once, got logan again"),
         ({"defenses": "[dropout, [dropout]]"}, "defenses[1]: expected each defense once, got dropout again"),
         (
-            {"dataset": None, "datasets": "[digits, {name: digits, members: 500}]"},
+            {"dataset": None, "datasets": "[digits, {name: digits, split_seed: 0}]"},
             "datasets[1]: expected each data set once, got digits[default split] again",
         ),
         (

@@ -102,9 +102,7 @@ SPLITS = [
 
 
 @pytest.mark.parametrize(("key", "good", "value", "bad", "message"), SPLITS)
-def test_split_options(
-    load: Load, fail: Fail, key: str, good: str, value: Any, bad: str, message: str
-) -> None:
+def test_split_options(load: Load, fail: Fail, key: str, good: str, value: Any, bad: str, message: str) -> None:
     ((_, split),) = load(matrix_text(dataset=f"{{name: digits, {key}: {good}}}")).datasets
     assert split == SplitOptions(**{key: value})
     (problem,) = fail(matrix_text(dataset=f"{{name: digits, {key}: {bad}}}"))
@@ -116,9 +114,7 @@ def test_one_of_dataset_and_datasets(load: Load, fail: Fail) -> None:
     assert load(matrix_text()).matrix.all_datasets == (PluginEntry(name="digits"),)
     several = load(matrix_text(dataset=None, datasets="[digits, npz]"))
     assert [entry.name for entry in several.matrix.all_datasets] == ["digits", "npz"]
-    assert fail(matrix_text(dataset=None)) == [
-        "matrix.yaml:1: expected either 'dataset' or 'datasets', got neither"
-    ]
+    assert fail(matrix_text(dataset=None)) == ["matrix.yaml:1: expected either 'dataset' or 'datasets', got neither"]
     assert fail(matrix_text(datasets="[npz]")) == [
         "matrix.yaml:6: datasets: expected either 'dataset' or 'datasets', got both"
     ]
@@ -131,6 +127,4 @@ def test_cross_checks_also_guard_models_made_in_python() -> None:
 
 @pytest.mark.parametrize("key", ["name", "targets", "defenses", "attacks"])
 def test_required_keys(fail: Fail, key: str) -> None:
-    assert fail(matrix_text(**{key: None})) == [
-        f"matrix.yaml:1: expected the key {key!r} of the matrix, got none"
-    ]
+    assert fail(matrix_text(**{key: None})) == [f"matrix.yaml:1: expected the key {key!r} of the matrix, got none"]

@@ -161,13 +161,9 @@ SCALARS = (
     | st.integers(-(2**62), 2**62)
     | st.floats(allow_nan=False, allow_infinity=False)
     | TEXTS
-    | st.sampled_from(
-        ["off", "no", "010", "1e5", "1:30", "true", "null", "2024-01-01", "&a", "*a", "!x", "- a"]
-    )
+    | st.sampled_from(["off", "no", "010", "1e5", "1:30", "true", "null", "2024-01-01", "&a", "*a", "!x", "- a"])
 )
-VALUES = st.recursive(
-    SCALARS, lambda v: st.lists(v, max_size=3) | st.dictionaries(TEXTS, v, max_size=3), max_leaves=8
-)
+VALUES = st.recursive(SCALARS, lambda v: st.lists(v, max_size=3) | st.dictionaries(TEXTS, v, max_size=3), max_leaves=8)
 
 
 class Dumper(yaml.SafeDumper):
@@ -177,9 +173,7 @@ class Dumper(yaml.SafeDumper):
         return True
 
 
-Dumper.add_representer(
-    str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
-)
+Dumper.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
 
 per_parser = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 

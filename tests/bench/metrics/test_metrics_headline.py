@@ -193,9 +193,7 @@ def test_the_headline_pays_for_its_number_of_attacks() -> None:
         ({"a": np.zeros(400)}, "leave out attacks that judged fewer"),
     ],
 )
-def test_attacks_over_other_candidates_are_refused(
-    attacks: dict[str, NDArray[np.float64]], message: str
-) -> None:
+def test_attacks_over_other_candidates_are_refused(attacks: dict[str, NDArray[np.float64]], message: str) -> None:
     with pytest.raises(InputError, match=message):
         headline(attacks, MEMBER, IDS, 0, 20)
 

@@ -58,9 +58,7 @@ def test_every_value_is_the_mean_over_seeds_of_its_own_function() -> None:
     assert summary.auc == pytest.approx(np.mean([roc.auc(s, member) for s in scores]))
     assert summary.accuracy == pytest.approx(np.mean([privacy.accuracy(s, member) for s in scores]))
     assert summary.advantage == pytest.approx(np.mean([roc.advantage(s, member) for s in scores]))
-    assert summary.balanced_accuracy == pytest.approx(
-        np.mean([privacy.balanced_accuracy(s, member) for s in scores])
-    )
+    assert summary.balanced_accuracy == pytest.approx(np.mean([privacy.balanced_accuracy(s, member) for s in scores]))
     points = [roc.tpr_at_fpr(s, member, 0.01) for s in scores]
     assert summary.tpr_at_1pct_fpr == pytest.approx(np.mean([p.tpr for p in points if p]))
     assert summary.realised_fpr_at_1pct == max(p.fpr for p in points if p)
@@ -86,9 +84,7 @@ def test_seed_interval_is_the_stated_formula_and_needs_three_seeds() -> None:
     summary = summarise(scores, member, none(300), 7, 400)
     values = [roc.auc(s, member) for s in scores]
     drawn = privacy.bootstrap(scores, member, privacy.record_statistics, 7, 400, "bootstrap", "records")
-    half = math.sqrt(
-        student.ppf(0.975, 3) ** 2 * np.var(values, ddof=1) / 4 + 1.96**2 * drawn["auc"].var(ddof=1)
-    )
+    half = math.sqrt(student.ppf(0.975, 3) ** 2 * np.var(values, ddof=1) / 4 + 1.96**2 * drawn["auc"].var(ddof=1))
     assert summary.auc_seed_low == pytest.approx(np.mean(values) - half)
     assert summary.auc_seed_high == pytest.approx(np.mean(values) + half)
     two = summarise(scores[:2], member, none(300), 7, 50)

@@ -167,12 +167,8 @@ def test_advantage_null_quantile_is_the_smallest_that_is_rarely_exceeded() -> No
 
 def test_approximate_null_joins_the_exact_one() -> None:
     value = 0.04
-    assert roc.advantage_null_sf(value, 1500, 1501) == pytest.approx(
-        roc.advantage_null_sf(value, 1500, 1499), rel=0.02
-    )
-    reference = ks_2samp(
-        np.arange(2000.0), np.arange(4000.0) / 2 + 80.3, alternative="greater", method="asymp"
-    )
+    assert roc.advantage_null_sf(value, 1500, 1501) == pytest.approx(roc.advantage_null_sf(value, 1500, 1499), rel=0.02)
+    reference = ks_2samp(np.arange(2000.0), np.arange(4000.0) / 2 + 80.3, alternative="greater", method="asymp")
     assert roc.advantage_null_sf(reference.statistic, 4000, 2000) == pytest.approx(reference.pvalue, rel=1e-6)
 
 

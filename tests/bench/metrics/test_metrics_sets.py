@@ -43,9 +43,7 @@ def test_set_auc_and_accuracy_equal_a_loop() -> None:
     scores = rng.normal(size=130) + 0.3 * member
     set_id = sets.compose_sets(np.arange(130), member, 5, 0)
     means = {
-        own: np.array(
-            [scores[set_id == s].mean() for s in np.unique(set_id[(member == own) & (set_id >= 0)])]
-        )
+        own: np.array([scores[set_id == s].mean() for s in np.unique(set_id[(member == own) & (set_id >= 0)])])
         for own in (True, False)
     }
     wins = np.mean([[float(a > b) for b in means[False]] for a in means[True]])
@@ -80,9 +78,7 @@ def test_a_set_tells_more_than_a_record() -> None:
 def test_too_few_sets_are_not_measured() -> None:
     rng = generator(0, "few")
     member = np.arange(60) < 19
-    summary = summarise(
-        rng.normal(size=(3, 60)), member, sets.compose_sets(np.arange(60), member, 10, 0), 0, 20
-    )
+    summary = summarise(rng.normal(size=(3, 60)), member, sets.compose_sets(np.arange(60), member, 10, 0), 0, 20)
     assert summary.set_auc is None
     assert summary.set_auc_low is None
     assert summary.set_accuracy_seed_high is None
@@ -100,9 +96,7 @@ MEMBER = np.array([True, True, False, False])
         (np.array([0, 1, 1, 2]), MEMBER, 2, "each candidate once"),
     ],
 )
-def test_bad_composition_is_refused(
-    ids: NDArray[np.int64], member: NDArray[np.bool_], size: int, message: str
-) -> None:
+def test_bad_composition_is_refused(ids: NDArray[np.int64], member: NDArray[np.bool_], size: int, message: str) -> None:
     with pytest.raises(InputError, match=message):
         sets.compose_sets(ids, member, size, 0)
 

@@ -29,11 +29,7 @@ def test_draws_have_the_shape_and_range_of_the_reference() -> None:
 def test_moments_are_those_of_the_kept_components() -> None:
     # Small values, so that clipping changes nothing.
     reference = digits()[:500] * np.float32(0.1)
-    drawn = (
-        pca_gaussian(reference, 20_000, generator(1, "pca"), components=8)
-        .reshape(20_000, -1)
-        .astype(np.float64)
-    )
+    drawn = pca_gaussian(reference, 20_000, generator(1, "pca"), components=8).reshape(20_000, -1).astype(np.float64)
     flat = reference.reshape(500, -1).astype(np.float64)
     fitted = PCA(8, svd_solver="full").fit(flat)
     kept = fitted.components_.T * fitted.explained_variance_ @ fitted.components_

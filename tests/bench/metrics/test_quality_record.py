@@ -103,10 +103,7 @@ def test_memorization_gap_and_its_interval_equal_the_literal_leave_one_out() -> 
     sides = [a.astype(np.float64) for a in (samples, holdout, members)]
     variance = 0.0
     for place in range(3):
-        left = [
-            gap(*(np.delete(a, i, axis=0) if j == place else a for j, a in enumerate(sides)))
-            for i in range(50)
-        ]
+        left = [gap(*(np.delete(a, i, axis=0) if j == place else a for j, a in enumerate(sides))) for i in range(50)]
         variance += 49 * float(np.var(left))
     half = 1.959964 * np.sqrt(variance)
     assert record.memorization_gap == pytest.approx(gap(*sides), rel=1e-8)
@@ -120,9 +117,7 @@ def test_what_was_not_measured_is_empty() -> None:
         assert getattr(record, field) is None
     assert (record.mode_count, record.modes_real, record.label_entropy) == (None, None, None)
     labels = np.arange(60, dtype=np.int64) % 2
-    seen = measured(
-        draw(60, seed=18), draw(60, seed=19), classifier=fit_classifier(draw(60, seed=20), labels)
-    )
+    seen = measured(draw(60, seed=18), draw(60, seed=19), classifier=fit_classifier(draw(60, seed=20), labels))
     assert seen.modes_real == 2
     assert seen.mode_count in (1, 2)
     assert seen.label_entropy is not None

@@ -53,9 +53,7 @@ def test_oscillation_equals_the_loop_and_ignores_the_first_half() -> None:
     shift=st.floats(-100, 100),
 )
 @settings(max_examples=40, deadline=None)
-def test_oscillation_is_bounded_and_free_of_scale_and_shift(
-    seed: int, steps: int, scale: float, shift: float
-) -> None:
+def test_oscillation_is_bounded_and_free_of_scale_and_shift(seed: int, steps: int, scale: float, shift: float) -> None:
     loss = generator(seed, "test").standard_normal(steps)
     found = loss_oscillation(loss)
     assert found is not None
@@ -96,9 +94,7 @@ def snapshots(shifts: list[float], n: int, d: int, seed: int) -> list[NDArray[np
 def test_a_planted_best_snapshot_is_found_and_its_loss_measured() -> None:
     shifts = [2.0, 1.5, 1.0, 0.5, 0.0, 0.5, 1.0, 1.5]
     steps = [100 * (i + 1) for i in range(8)]
-    found = snapshot_quality(
-        snapshots(shifts, 200, 8, 0), steps, generator(3, "real").standard_normal((300, 8))
-    )
+    found = snapshot_quality(snapshots(shifts, 200, 8, 0), steps, generator(3, "real").standard_normal((300, 8)))
     assert found.steps_to_best == 500
     assert found.kid_best == found.snapshot_kid[4]
     assert found.kid_final == found.snapshot_kid[7]
@@ -122,9 +118,7 @@ def test_the_best_of_equal_snapshots_is_not_better_than_they_are() -> None:
 
 
 def test_few_snapshots_have_no_regression() -> None:
-    found = snapshot_quality(
-        snapshots([1.0] * 7, 100, 4, 0), range(7), generator(0, "real").standard_normal((100, 4))
-    )
+    found = snapshot_quality(snapshots([1.0] * 7, 100, 4, 0), range(7), generator(0, "real").standard_normal((100, 4)))
     assert found.kid_regression is None
     assert found.kid_final == found.snapshot_kid[-1]
 
@@ -138,9 +132,7 @@ def test_unusable_snapshots_are_refused() -> None:
         snapshot_quality([], [], real)
     with pytest.raises(InputError, match=r"ascend, got \[2, 2\]"):
         snapshot_quality(sets, [2, 2], real)
-    with pytest.raises(
-        InputError, match="at least 100 holdout records and samples each, got 99 holdout records"
-    ):
+    with pytest.raises(InputError, match="at least 100 holdout records and samples each, got 99 holdout records"):
         snapshot_quality(sets, [1, 2], real[:99])
     sets[1][5] = np.nan
     with pytest.raises(InputError, match="finite step 2 features, got NaN or infinity in 1 of 100 rows"):
@@ -150,9 +142,7 @@ def test_unusable_snapshots_are_refused() -> None:
 def test_a_record_holds_the_worst_of_the_losses_and_networks() -> None:
     calm, wild = np.linspace(0, 1, 1000), np.tile(np.repeat([1.0, -1.0], 10), 50)
     spiky = np.where(np.arange(200) % 20 == 0, 8.0, 2.0)
-    found = snapshot_quality(
-        snapshots([1.0] * 9, 100, 4, 0), range(9), generator(0, "real").standard_normal((100, 4))
-    )
+    found = snapshot_quality(snapshots([1.0] * 9, 100, 4, 0), range(9), generator(0, "real").standard_normal((100, 4)))
     record = measure_stability(
         {"generator": wild, "discriminator": calm, "constant": np.ones(1000)},
         {"generator": np.ones(200), "discriminator": spiky},
@@ -168,9 +158,7 @@ def test_a_record_holds_the_worst_of_the_losses_and_networks() -> None:
 
 
 def test_a_diverged_trial_keeps_its_row_without_a_final_quality() -> None:
-    found = snapshot_quality(
-        snapshots([1.0] * 9, 100, 4, 0), range(9), generator(0, "real").standard_normal((100, 4))
-    )
+    found = snapshot_quality(snapshots([1.0] * 9, 100, 4, 0), range(9), generator(0, "real").standard_normal((100, 4)))
     loss = np.append(np.linspace(0, 1, 500), np.nan)
     record = measure_stability({"loss": loss}, {}, "diverged", 500, found)
     assert (record.status, record.diverged_step) == ("diverged", 500)
