@@ -10,11 +10,11 @@ import numpy as np
 from bench.matrix import ResolvedMatrix
 from bench.metrics.quality import QualityRecord
 from bench.metrics.stability import StabilityRecord, measure_stability
+from bench.plan.findings import DIVERGED
 from bench.plan.graph import Plan, PlannedCell, PlannedLines, PlannedTrial, Step
 from bench.plan.status import State, cell_state, step_states
 from bench.results import Cell, CellStatus, Cost, Lines, PrivacyClaim, Results, Trial, TrialStatus
 from bench.stamp import make_stamp
-from bench.steps.findings import DIVERGED
 from bench.store import Artifact, Store
 
 SHEET = 64  # generated records shown per trial

@@ -76,11 +76,12 @@ def engine_versions(kind: str) -> dict[str, int]:
 def source_fingerprint(path: Path) -> str:
     """sha256 over a plugin's file and the in-package modules it imports, directly or through one another.
 
-    Modules of the engine are left out; a plugin outside of the packages is hashed with the files beside it that it
-    imports.
+    Modules of the engine are left out; a plugin outside of the packages is hashed with the modules of its own package
+    and the files beside it that it imports.
     """
+    plugin = path.resolve()
     files: dict[str, Path] = {}
-    queue = [("", path.resolve())]
+    queue = [("", plugin)]
     while queue:
         name, file = queue.pop()
         if name in files or file in files.values():
@@ -89,7 +90,7 @@ def source_fingerprint(path: Path) -> str:
         for module in imported_modules(file):
             if module in ENGINE:
                 continue
-            if (found := _locate(module, beside=path.resolve().parent)) is not None:
+            if (found := _locate(module, plugin)) is not None:
                 queue.append((module, found))
     digest = hashlib.sha256()
     for name in sorted(files):
@@ -98,7 +99,7 @@ def source_fingerprint(path: Path) -> str:
 
 
 def imported_modules(file: Path) -> list[str]:
-    """Names of all modules that a file may import, inside functions too; sorted.
+    """Absolute names of all modules that a file may import, inside functions too; sorted.
 
     ``from a import b`` names both ``a`` and ``a.b``, since ``b`` may be a module.
     """
@@ -106,19 +107,40 @@ def imported_modules(file: Path) -> list[str]:
     for node in ast.walk(ast.parse(file.read_text("utf-8"), filename=file.name)):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names.add(node.module)
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return sorted(names)
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            if node.level:  # relative: counted from the package that the file lies in
+                package = _package_of(file)[1]
+                module = ".".join([*package[: len(package) - node.level + 1], *([module] if module else [])])
+            names.update(f"{module}.{alias.name}".lstrip(".") for alias in node.names)
+            names.add(module)
+    return sorted(names - {""})
 
 
-def _locate(module: str, beside: Path) -> Path | None:
-    """The file of a module of the suite, or of one that lies beside a user's plugin."""
+def _package_of(file: Path) -> tuple[Path, tuple[str, ...]]:
+    """The folder that a file's outermost package lies in, and the names of the packages around the file."""
+    names: list[str] = []
+    folder = file.resolve().parent
+    while (folder / "__init__.py").is_file():
+        names.insert(0, folder.name)
+        folder = folder.parent
+    return folder, tuple(names)
+
+
+def _locate(module: str, plugin: Path) -> Path | None:
+    """The file of a module of the suite, of the plugin's own package, or beside a user's plugin."""
     parts = module.split(".")
-    base = ROOT if parts[0] in PACKAGES else beside
-    file = base.joinpath(*parts).with_suffix(".py")
-    if file.is_file():
-        return file
-    package = base.joinpath(*parts, "__init__.py")
-    # A package's __init__ holds a docstring or re-exports; only a sub-package of the suite can matter.
-    return package if package.is_file() and len(parts) > 1 else None
+    if parts[0] in PACKAGES:
+        # The suite's own __init__ files hold docstrings and re-exports; only a sub-package can matter.
+        return _file_of(ROOT, parts, package=len(parts) > 1)
+    root, package = _package_of(plugin)
+    if package and parts[0] == package[0]:
+        return _file_of(root, parts)
+    # Beside a plugin that is installed as a single file lies everything else that is installed.
+    return None if plugin.parent.name in ("site-packages", "dist-packages") else _file_of(plugin.parent, parts)
+
+
+def _file_of(base: Path, parts: list[str], package: bool = True) -> Path | None:
+    place = base.joinpath(*parts)
+    files = [place.with_suffix(".py"), *([place / "__init__.py"] if package else [])]
+    return next((file for file in files if file.is_file()), None)

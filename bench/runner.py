@@ -14,6 +14,7 @@ from bench.steps.execute import execute
 from bench.steps.task import Outcome, Task
 
 TOPIC = "leakboard-progress"
+CONNECT_TIMEOUT = "20s"
 
 
 class Listener(Protocol):
@@ -122,7 +123,7 @@ def _client(workers: int, address: str | None) -> Iterator[Any]:
 
     if address is not None:
         try:
-            with Client(address, timeout="20s") as client:
+            with Client(address, timeout=CONNECT_TIMEOUT) as client:
                 yield client
         except OSError as error:
             raise InputError(f"expected a Dask scheduler at {address}, could not reach one: {error}") from error

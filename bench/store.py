@@ -6,6 +6,7 @@ file; ``cost.json`` lies beside them, outside of the manifest, because what a st
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -84,19 +85,13 @@ class Store:
         try:
             text = (folder / MANIFEST).read_text("utf-8")
             manifest = json.loads(text)
-            files = manifest["files"]
-            sizes_fit = all(os.stat(folder / name).st_size == entry["size"] for name, entry in files.items())
+            files = {str(name): str(entry["sha256"]) for name, entry in manifest["files"].items()}
+            sizes_fit = all(os.stat(folder / n).st_size == entry["size"] for n, entry in manifest["files"].items())
+            if not sizes_fit or manifest["key"] != key:
+                return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
-        if not sizes_fit or manifest.get("key") != key:
-            return None
-        import hashlib
-
-        return Artifact(
-            folder,
-            {name: entry["sha256"] for name, entry in files.items()},
-            hashlib.sha256(text.encode()).hexdigest(),
-        )
+        return Artifact(folder, files, hashlib.sha256(text.encode()).hexdigest())
 
     def damaged(self, artifact: Artifact) -> list[str]:
         """Files of an artifact that are not what was written."""
@@ -117,12 +112,20 @@ class Store:
             yield temporary
             self._seal(temporary, key)
             if self.find(kind, key) is None:
-                if place.exists():  # left by something else than this store: never mix with it
-                    shutil.rmtree(place)
-                os.rename(temporary, place)
+                self._place(temporary, kind, key)
                 _sync(place.parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+    def _place(self, temporary: Path, kind: str, key: str) -> None:
+        """Rename a sealed folder to its place; another process may have put the same artifact there meanwhile."""
+        place = self.folder(kind, key)
+        try:
+            os.rename(temporary, place)
+        except OSError:
+            if self.find(kind, key) is None:  # left by something else than this store: never mix with it
+                shutil.rmtree(place)
+                os.rename(temporary, place)
 
     def _seal(self, folder: Path, key: str) -> None:
         files = {}
@@ -189,8 +192,16 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """An npz without pickle; equal arrays are equal bytes."""
-    np.savez_compressed(path, allow_pickle=False, **{name: arrays[name] for name in sorted(arrays)})
+    """An npz without pickle; equal arrays are equal bytes.
+
+    Raises:
+        ValueError: an array holds Python objects.
+    """
+    for name, array in arrays.items():  # numpy 2.0 and 2.1 store savez's own `allow_pickle` as an array
+        if array.dtype.hasobject:
+            raise ValueError(f"{path.name}: expected plain numbers or text in {name!r}, got {array.dtype} objects")
+    ordered: dict[str, Any] = {name: arrays[name] for name in sorted(arrays)}
+    np.savez_compressed(path, **ordered)
 
 
 def _sync(path: Path) -> None:

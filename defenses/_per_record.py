@@ -68,13 +68,15 @@ class PerRecordUpdater(Updater):
         ]
         for hooks in self.hooks:
             hooks.disable_hooks()
+        # Two models that are both released must not share their noise: their difference would cancel it.
+        noise_name = ("dp noise", repr(context.target), str(noise_multiplier), str(max_grad_norm))
         self.dp_optimizer = DPOptimizer(
             optimizer,
             noise_multiplier=noise_multiplier,
             max_grad_norm=max_grad_norm,
             expected_batch_size=context.batch_size,
             loss_reduction="mean",  # divides the noisy sum by the constant expected batch size
-            generator=torch_generator(context.seed, "dp noise", device=generator_device(context.device)),
+            generator=torch_generator(context.seed, *noise_name, device=generator_device(context.device)),
         )
         super().__init__(optimizer)
 
@@ -84,16 +86,43 @@ class PerRecordUpdater(Updater):
         self.dp_optimizer.zero_grad(set_to_none=True)
 
     def step(self, losses: Losses, size: int) -> None:
-        with warnings.catch_warnings():
-            # The private networks' inputs are records and detached samples, which need no gradient of their own.
-            warnings.filterwarnings("ignore", message="Full backward hook is firing")
-            losses.total().backward()  # type: ignore[no-untyped-call]
+        import torch
+
+        private = self.dp_optimizer.params
+        rows = sum(len(part) for part in (losses.private, losses.public) if part is not None)
+        if rows:
+            with warnings.catch_warnings():
+                # The private networks' inputs are records and detached samples, which need no gradient of their own.
+                warnings.filterwarnings("ignore", message="Full backward hook is firing")
+                losses.total().backward()  # type: ignore[no-untyped-call]
+        else:  # a sum over no row, which functorch cannot form; its noise is added all the same
+            self._forget_forward_pass()
+            for p in private:
+                p.grad_sample = p.new_zeros((0, *p.shape))
+        found = {len(g) if isinstance(g := p.grad_sample, torch.Tensor) else None for p in private}
+        if found != {rows}:  # two passes would add one row's gradient to another's before the clip
+            raise IncompatibleError(
+                f"per-record gradients need every row of the batch in one pass through each private network: "
+                f"expected {rows} gradient samples of every parameter, got {found}"
+            )
         self.dp_optimizer.step()
 
     def end(self) -> None:
         # Another phase runs through these networks: its activations must not be captured.
         for hooks in self.hooks:
             hooks.disable_hooks()
+        # Gradients without noise outlive their step neither in memory nor in the trained networks.
+        for p in self.dp_optimizer.params:
+            p.grad_sample = p.summed_grad = None
+
+    def _forget_forward_pass(self) -> None:
+        """Drop what the hooks noted of a forward pass that no backward pass follows."""
+        for p in self.dp_optimizer.params:
+            p._forward_counter = 0
+        for hooks in self.hooks:
+            for module in hooks._module.modules():
+                if hasattr(module, "activations"):
+                    module.activations.clear()
 
 
 def _validate(private: Sequence[torch.nn.Module], target: str) -> None:
@@ -102,8 +131,14 @@ def _validate(private: Sequence[torch.nn.Module], target: str) -> None:
     Raises:
         IncompatibleError: with everything that Opacus finds.
     """
+    from opacus.grad_sample import GradSampleHooks
     from opacus.validators import ModuleValidator
 
-    errors = [str(e) for module in private for e in ModuleValidator.validate(module, strict=False)]
+    errors = [
+        str(error)
+        for module in private
+        for validate in (ModuleValidator.validate, GradSampleHooks.validate)
+        for error in validate(module, strict=False)
+    ]
     if errors:
         raise IncompatibleError(f"per-record gradients are not possible in {target}: " + "; ".join(errors))

@@ -91,6 +91,8 @@ class Defense(Plugin):
     def refuses(self, target: Target, schema: Schema, before: Sequence[Defense]) -> str | None:
         """Why this defense cannot be applied to this target after those defenses, or None. No torch here."""
         for other in before:
+            if other.per_record and self.per_record:
+                return f"{other.name} and {self.name} both clip per-record gradients; a stack can hold only one of them"
             if other.per_record:
                 return (
                     f"{other.name} attaches to finished networks, so it must come last in a stack: "

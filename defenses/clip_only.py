@@ -25,7 +25,7 @@ class ClipOnly(Defense):
     per_record = True
 
     class Options(Defense.Options):
-        max_grad_norm: float = Field(1.0, gt=0)
+        max_grad_norm: float = Field(1.0, gt=0, allow_inf_nan=False)
         """Bound on the norm of one record's gradient over all private networks."""
         mode: GradSampleMode = "hooks"
         """How Opacus computes per-record gradients."""

@@ -36,7 +36,7 @@ class Dropout(Defense):
             raise IncompatibleError(
                 f"dropout: expected roles among {sorted(networks)} of {context.target.name}, got {unknown}"
             )
-        draw = Draw(context.device, context.seed, "dropout")
+        draw = Draw(context.device, context.seed, "dropout", repr(self))
         added = sum(add_dropout(module, self.options.rate, draw) for module in modules(networks, self.options.roles))
         if not added:
             raise IncompatibleError(f"dropout finds no activation to follow in {self.options.roles}")

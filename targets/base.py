@@ -68,8 +68,8 @@ class Losses:
     public: torch.Tensor | None
 
     def total(self) -> torch.Tensor:
-        """The sum over all rows; the caller divides it by the batch's public size."""
-        parts = [part.sum() for part in (self.private, self.public) if part is not None]
+        """The sum over all rows in float32; the caller divides it by the batch's public size."""
+        parts = [part.float().sum() for part in (self.private, self.public) if part is not None]
         if not parts:
             raise ValueError("expected a phase to return private or public losses, got neither")
         return parts[0] if len(parts) == 1 else parts[0] + parts[1]

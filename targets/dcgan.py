@@ -77,7 +77,7 @@ class DCGAN(Target):
         rate = o.learning_rate
         if phase.name == "discriminator" and o.discriminator_learning_rate is not None:
             rate = o.discriminator_learning_rate
-        return torch.optim.Adam(parameters, lr=rate, betas=(o.beta1, 0.999))
+        return torch.optim.Adam(parameters, lr=rate, betas=(o.beta1, 0.999), fused=True)
 
     def losses(self, phase: Phase, networks: Networks, batch: Batch, draw: Draw) -> Losses:
         import torch

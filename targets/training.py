@@ -6,7 +6,7 @@ that a defended and an undefended trial differ in the defense alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -67,7 +67,7 @@ class TrainingResult:
         status: ``diverged`` after a non-finite loss or weight, or a loss beyond the target's limit.
         steps_done: steps completed.
         history: ``loss/<phase>`` and ``grad_norm/<phase>``, float64 ``(steps_done,)`` each.
-        snapshot_steps: the steps after which records were generated for quality over time.
+        snapshot_steps: the steps after which records were generated for quality over time; none from divergence on.
         snapshots: stored records ``(snapshots, snapshot_records, *shape)``.
         claim: the privacy claim of the run, if a defense makes one.
     """
@@ -99,13 +99,18 @@ class _History:
                 self.seen.setdefault(name, []).extend(torch.stack(values).double().cpu().tolist())
                 values.clear()
 
-    def first_bad_step(self, limit: float) -> int | None:
-        """Index of the first step whose loss or gradient is not finite, or whose loss is beyond the limit."""
+    def first_bad_step(self, limit: float, unread: Collection[str] = ()) -> int | None:
+        """Index of the first step whose loss or gradient is not finite, or whose loss is beyond the limit.
+
+        Args:
+            unread: histories that may not decide it.
+        """
         self.flush()
         bad = [
             int(index[0])
             for name, values in self.seen.items()
-            if len(index := np.flatnonzero(_beyond(np.asarray(values), limit if name.startswith("loss/") else np.inf)))
+            if name not in unread
+            and len(index := np.flatnonzero(_beyond(np.asarray(values), limit if name.startswith("loss/") else np.inf)))
         ]
         return min(bad) if bad else None
 
@@ -189,6 +194,9 @@ def _loop(request: TrainingRequest) -> TrainingResult:
     defense_draw = Draw(device, request.seed, "defense")
     source = batches(request.records, context, any(d.poisson() for d in request.defenses))
     history, steps = _History(), context.steps
+    # Whether to stop is seen from outside. Under per-record defenses it must rest on what noise has covered: the
+    # weights, the noisy gradients and what is generated, never on the loss of the real records themselves.
+    unread = {f"loss/{phase.name}" for phase in phases if _per_record(phase, request.defenses)}
     keep = _snapshot_steps(steps) if request.snapshot_records else ()
     snapshots: list[NDArray[np.generic]] = []
     done, diverged = 0, False
@@ -198,7 +206,7 @@ def _loop(request: TrainingRequest) -> TrainingResult:
             _update(phase, updaters[phase], networks, request, batch, draw, defense_draw, history)
         done = step
         if step % CHECK_EVERY == 0 or step == steps:
-            bad = history.first_bad_step(target.loss_limit)
+            bad = history.first_bad_step(target.loss_limit, unread)
             if bad is not None or not _finite(networks):
                 done, diverged = (bad + 1 if bad is not None else step), True
                 break
@@ -209,14 +217,16 @@ def _loop(request: TrainingRequest) -> TrainingResult:
                 generate(target, networks, request.records.schema, request.snapshot_records, request.seed, device)
             )
     set_mode(networks, train=False)
+    nothing = np.zeros((0, 0, *request.records.schema.shape), request.records.x.dtype)
+    kept = [step for step in keep[: len(snapshots)] if step < done or not diverged]
     claims = [claim for updater in updaters.values() if (claim := updater.claim()) is not None]
     return TrainingResult(
         networks=networks,
         status="diverged" if diverged else "completed",
         steps_done=done,
         history={name: values[:done] for name, values in history.arrays().items()},
-        snapshot_steps=tuple(keep[: len(snapshots)]),
-        snapshots=np.stack(snapshots) if snapshots else np.zeros((0, 0, *request.records.schema.shape), np.uint8),
+        snapshot_steps=tuple(kept),
+        snapshots=np.stack(snapshots[: len(kept)]) if kept else nothing,
         claim=_joint_claim(claims, request.defenses),
     )
 
@@ -236,8 +246,10 @@ def _update(
     if phase.private:
         for defense in request.defenses:
             batch = defense.transform_batch(phase, batch, defense_draw)
-    per_record = phase.private and any(defense.per_record for defense in request.defenses)
-    arithmetic = Device(request.device.kind, request.device.index) if per_record else request.device
+    else:  # a public phase cannot read real records, not even how many were drawn
+        batch = Batch(batch.x[:0], None if batch.labels is None else batch.labels[:0], batch.size)
+    exact = _per_record(phase, request.defenses)
+    arithmetic = Device(request.device.kind, request.device.index) if exact else request.device
     with _only(networks, phase.roles):
         updater.begin()
         try:
@@ -251,6 +263,11 @@ def _update(
     history.add(f"loss/{phase.name}", losses.total() / batch.size)
     gradients = [p.grad for p in parameters(networks, phase.roles) if p.grad is not None]
     history.add(f"grad_norm/{phase.name}", torch.nn.utils.get_total_norm(gradients))
+
+
+def _per_record(phase: Phase, defenses: Sequence[Defense]) -> bool:
+    """Whether this phase is updated from per-record gradients."""
+    return phase.private and any(defense.per_record for defense in defenses)
 
 
 def _updater(phase: Phase, networks: Networks, defenses: Sequence[Defense], context: TrainingContext) -> Updater:
@@ -290,7 +307,8 @@ def generate(
 def _finite(networks: Networks) -> bool:
     import torch
 
-    return all(bool(torch.isfinite(p).all()) for p in parameters(networks, networks))
+    tensors = (t for module in modules(networks, networks) for t in module.state_dict().values())
+    return all(bool(torch.isfinite(t).all()) for t in tensors)
 
 
 def _joint_claim(claims: Sequence[PrivacyClaim], defenses: Sequence[Defense]) -> PrivacyClaim | None:

@@ -55,7 +55,7 @@ EXPECTED = {
     "constant": Expectation("AUC .5 and accuracy at chance, exactly", _constant),
     "oracle": Expectation("AUC 1 and accuracy 1, exactly", _oracle),
     "random": Expectation("AUC .5 within what chance does (p > .001)", _random),
-    "blind": Expectation("an interval that includes AUC .5, else the split itself differs", lambda s: ""),
+    "blind": Expectation("AUC near .5 (permutation p from .001), else the split itself differs", lambda s: ""),
 }
 """Control's name -> its expectation. A control that is not listed is shown without one."""
 

@@ -6,7 +6,8 @@ what each flag means wherever it stands.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import statistics
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.metrics.roc import MIN_FALSE_POSITIVES, measurable
@@ -105,9 +106,11 @@ def black_box_beats_white_box(black_box: tuple[str, float] | None, white_box: tu
     return Flag("black_box_beats_white_box", seen)
 
 
-def split_distinguishable(auc: float, low: float) -> Flag | None:
-    """The ``blind`` control's AUC interval over records lies above .5."""
-    return Flag("split_distinguishable", f"AUC {auc:.3f}, from {low:.3f}.") if low > 0.5 else None
+def split_distinguishable(auc: float, p_values: Sequence[float]) -> Flag | None:
+    """The ``blind`` control's permutation test says p < .001, in the median over seeds (which differ in folds)."""
+    if not p_values or (p := statistics.median(p_values)) >= 0.001:
+        return None
+    return Flag("split_distinguishable", f"AUC {auc:.3f}, permutation p {p:.2g}.")
 
 
 def many_ties(attack: str, tied_fraction: float) -> Flag | None:

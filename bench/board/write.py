@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.board import draw, page, tables
-from bench.board.rows import build
+from bench.board.rows import Board
 from bench.errors import InputError
-from bench.results import Results
 
 OWN = frozenset(
     {
@@ -43,25 +41,21 @@ class BoardFiles:
     files: tuple[str, ...]
 
 
-def write_board(
-    results: Results, folder: Path, adaptive_attacks: Mapping[str, Sequence[str]] | None = None
-) -> BoardFiles:
-    """Tables, JSON, Markdown, scores, split indices, plots and the page of ``results`` in ``folder``.
+def write_board(board: Board, folder: Path) -> BoardFiles:
+    """Tables, JSON, Markdown, scores, split indices, plots and the page of a board in ``folder``.
 
     The board is made in a temporary folder beside and then takes the old one's place, so an interrupted write
     leaves the old board or none, never a mixture, and no file of an older board survives.
 
     Args:
-        results: what the run found.
+        board: from ``bench.board.rows.build``.
         folder: the results folder; it is made, and files in it that are no part of a board are kept.
-        adaptive_attacks: defense label -> the attacks that the defense names as made against it.
 
     Raises:
         InputError: the folder is a file, or holds something and no board.
     """
     folder = folder.resolve()
     kept = _foreign(folder)
-    board = build(results, adaptive_attacks or {})
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Beside, not in the system's temporary folder: only a rename within one file system is atomic.
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from bench.plan.graph import Step
 
 
+PLAIN_WIDTH = 150  # columns of the table where there is no terminal to ask
+
+
 def run(
     matrix: MatrixArgument,
     results: ResultsOption = Path("results"),
@@ -80,13 +83,16 @@ def _compute(planned: Planned, steps: Sequence[Step], workers: int | None, clust
     print(f"{len(steps)} steps to do on {cluster or f'{count} workers'}{about}", file=sys.stderr)
     progress = Progress(steps, planned.store, count)
     try:
-        # Long steps first, so that none is left running alone at the end.
-        run_steps(
-            steps, planned.store.root, progress, workers=count, cluster=cluster,
-            priority=lambda step: float(step.work if step.kind == "train" else 0),
-        )  # fmt: skip
+        run_steps(steps, planned.store.root, progress, workers=count, cluster=cluster, priority=_priority)
     finally:
         progress.close()
+
+
+def _priority(step: Step) -> float:
+    """Preflights first, since the estimate rests on them; then long trainings, so that none ends the run alone."""
+    if step.kind == "preflight":
+        return float("inf")
+    return float(step.work) if step.kind == "train" else 0.0
 
 
 def finish(planned: Planned) -> int:
@@ -97,8 +103,9 @@ def finish(planned: Planned) -> int:
     from bench.collect import adaptive_attacks, collect
 
     found = collect(planned.resolved, planned.plan, planned.store)
-    write_board(found, planned.folder, adaptive_attacks(planned.plan))
-    print(leaderboard_text(build(found, adaptive_attacks(planned.plan))))
+    made = build(found, adaptive_attacks(planned.plan))
+    write_board(made, planned.folder)
+    print(leaderboard_text(made, width=None if sys.stdout.isatty() else PLAIN_WIDTH, colour=sys.stdout.isatty()))
     print(f"\nThe board: {planned.folder / 'index.html'}")
     failed = [f"{t.dataset}/{t.target}/{t.defense}/{t.seed}: {t.reason}" for t in found.trials if t.status == "failed"]
     failed += [

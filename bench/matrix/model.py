@@ -116,11 +116,11 @@ class Quality(Strict):
 
     RESULT = frozenset({"records", "extractor", "snapshot_records", "snapshot_extractor"})
 
-    records: Annotated[int, Field(ge=2)] = 1500
+    records: Annotated[int, Field(ge=50)] = 1500
     """Records on each side of a comparison."""
     extractor: Annotated[str, Field(min_length=1)] = "efficientnet_lite0-96"
     """Feature extractor and its input size in pixels, part of the metrics' names."""
-    snapshot_records: Annotated[int, Field(ge=2)] = 500
+    snapshot_records: Annotated[int, Field(ge=100)] = 500
     """Records on each side for the snapshots taken during training."""
     snapshot_extractor: Annotated[str, Field(min_length=1)] = "efficientnet_lite0-64"
     """Feature extractor for the snapshots."""

@@ -15,6 +15,7 @@ from bench.data.split import Split, make_split
 from bench.errors import InputError
 from bench.identity import source_fingerprint
 from bench.matrix import ResolvedMatrix, dataset_labels, stack_label
+from bench.metrics.features import find_extractor
 from bench.plan.graph import (
     Plan,
     PlannedCell,
@@ -31,7 +32,8 @@ from defenses.base import Defense, stack_refuses
 from targets.base import Target
 
 CONTROLS = ("constant", "random", "blind", "oracle")  # what the instrument measures of itself
-MIN_QUALITY = 50  # fewer holdout records give no meaningful distance between distributions
+MIN_HOLDOUT = 100  # snapshots are judged on halves of the holdout, and 50 records are the least for a distance
+MIN_REFERENCE = 50  # fewer reference records have no quality of their own to show
 LINE_SEED = 0  # the reference lines are drawn once, whatever the trials' seeds
 
 
@@ -79,14 +81,20 @@ class _Builder:
 
     def _load(self) -> list[PlannedData]:
         found, problems = [], []
+        quality = self.resolved.matrix.quality
+        for extractor in (quality.extractor, quality.snapshot_extractor):
+            try:
+                find_extractor(extractor)
+            except InputError as error:
+                problems += [f"{self.resolved.path}: quality: {problem}" for problem in error.problems]
         labels = dataset_labels(self.resolved.datasets)
         for label, (plugin, options) in zip(labels, self.resolved.datasets, strict=True):
             try:
                 dataset = cast("Dataset", plugin)
                 split = make_split(dataset.load(self.resolved.base_dir), options, self.resolved.base_dir)
-                if len(split.ids["holdout"]) < MIN_QUALITY:
+                if len(split.ids["holdout"]) < MIN_HOLDOUT:
                     raise InputError(
-                        f"expected at least {MIN_QUALITY} holdout records to measure sample quality, got "
+                        f"expected at least {MIN_HOLDOUT} holdout records to measure sample quality, got "
                         f"{len(split.ids['holdout'])}; set `holdout`"
                     )
                 found.append(self._data(label, split))
@@ -221,7 +229,7 @@ class _Builder:
     def _reference_lines(self, data: PlannedData, target: Target) -> None:
         where = f"{data.label}/{target.label()}"
         steps: dict[str, Step] = {}
-        if len(data.split.ids["reference"]) >= MIN_QUALITY:
+        if len(data.split.ids["reference"]) >= MIN_REFERENCE:
             steps["real"] = self._quality(data, {}, f"quality {data.label} real line")
             n = self.resolved.matrix.samples
             config = {"source": "pca_gaussian", "n": n, "seed": LINE_SEED, "profile": "pca_gaussian"}

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from bench.plan.findings import DIVERGED, finding
 from bench.plan.graph import Plan, PlannedCell, Step
-from bench.steps.findings import DIVERGED, finding
 from bench.store import Store
 
 StepState = Literal["cached", "new", "blocked"]

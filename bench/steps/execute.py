@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.devices import Device, DeviceKind, single_thread
 from bench.errors import BenchError
-from bench.steps.findings import finding
+from bench.plan.findings import finding
 from bench.steps.measure import Meter
 from bench.steps.task import Job, Outcome, Progress, Task
 from bench.store import COST, Store, write_json

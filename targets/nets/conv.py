@@ -18,12 +18,19 @@ def pyramid(height: int, width: int) -> list[tuple[int, int]]:
 
     >>> pyramid(28, 28)
     [(28, 28), (14, 14), (7, 7), (4, 4)]
+    >>> pyramid(10, 14)
+    [(10, 14), (5, 7), (3, 4)]
     """
     sizes = [(height, width)]
     while max(sizes[-1]) > SMALLEST:
         h, w = sizes[-1]
-        sizes.append((max(h // 2 + h % 2, min(h, SMALLEST)), max(w // 2 + w % 2, min(w, SMALLEST))))
+        sizes.append((_smaller(h), _smaller(w)))
     return sizes
+
+
+def _smaller(side: int) -> int:
+    """Half of a side, rounded up; a side of at most 4 stays while the other one shrinks."""
+    return (side + 1) // 2 if side > SMALLEST else side
 
 
 def _kernel(large: int, small: int) -> tuple[int, int]:

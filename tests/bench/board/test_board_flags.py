@@ -15,7 +15,7 @@ from bench.board import flags
             flags.black_box_beats_white_box(("b", 0.61), ("w", 0.6)),
             flags.black_box_beats_white_box(("b", 0.6), ("w", 0.6)),
         ),
-        (flags.split_distinguishable(0.6, 0.51), flags.split_distinguishable(0.6, 0.5)),
+        (flags.split_distinguishable(0.6, [0.0005]), flags.split_distinguishable(0.6, [0.001])),
         (flags.many_ties("a", 0.51), flags.many_ties("a", 0.5)),
         (flags.few_seeds(2), flags.few_seeds(3)),
         (flags.quality_gone(290.0, 310.0, 310.0), flags.quality_gone(290.0, 309.9, 310.0)),

@@ -37,7 +37,7 @@ def tiny(**changed: object) -> Results:
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> BoardFiles:
-    return write_board(small(), tmp_path_factory.mktemp("board") / "planted")
+    return write_board(build(small()), tmp_path_factory.mktemp("board") / "planted")
 
 
 def test_all_files_are_there(written: BoardFiles) -> None:
@@ -90,7 +90,7 @@ def test_index_files_hold_the_ids(written: BoardFiles) -> None:
 
 
 def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
-    first, second = (write_board(tiny(), tmp_path / name) for name in ("a", "b"))
+    first, second = (write_board(build(tiny()), tmp_path / name) for name in ("a", "b"))
     assert first.files == second.files
     for name in first.files:
         assert (first.folder / name).read_bytes() == (second.folder / name).read_bytes(), name
@@ -98,11 +98,11 @@ def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
 
 def test_an_old_board_leaves_no_file_and_other_peoples_files_stay(tmp_path: Path) -> None:
     folder = tmp_path / "board"
-    write_board(results((trial("old"),), (cell(defense="old"),)), folder)
+    write_board(build(results((trial("old"),), (cell(defense="old"),))), folder)
     (folder / "notes.md").write_text("mine")
     (folder / "more").mkdir()
     (folder / "more" / "x").write_text("also mine")
-    made = write_board(tiny(), folder)
+    made = write_board(build(tiny()), folder)
     assert not list(folder.rglob("*old*"))
     assert (folder / "notes.md").read_text() == "mine"
     assert (folder / "more" / "x").read_text() == "also mine"
@@ -112,7 +112,7 @@ def test_an_old_board_leaves_no_file_and_other_peoples_files_stay(tmp_path: Path
 @pytest.mark.parametrize("where", ["page", "swap"])
 def test_an_interrupted_write_leaves_the_old_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     folder = tmp_path / "board"
-    write_board(tiny(), folder)
+    write_board(build(tiny()), folder)
     before = digest(folder)
 
     def stop(*_: object) -> None:
@@ -124,7 +124,7 @@ def test_an_interrupted_write_leaves_the_old_board(tmp_path: Path, monkeypatch: 
         real = write.os.rename
         monkeypatch.setattr(write.os, "rename", lambda a, b: stop() if Path(a).name == "new" else real(a, b))
     with pytest.raises(KeyboardInterrupt):
-        write_board(results((trial("new"),), (cell(defense="new"),)), folder)
+        write_board(build(results((trial("new"),), (cell(defense="new"),))), folder)
     assert digest(folder) == before
     assert [p.name for p in tmp_path.iterdir()] == ["board"]
 
@@ -132,9 +132,9 @@ def test_an_interrupted_write_leaves_the_old_board(tmp_path: Path, monkeypatch: 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(InputError, match=r"thesis\.tex and no leaderboard\.json"):
-        write_board(tiny(), tmp_path)
+        write_board(build(tiny()), tmp_path)
     with pytest.raises(InputError, match="is a file"):
-        write_board(tiny(), tmp_path / "thesis.tex")
+        write_board(build(tiny()), tmp_path / "thesis.tex")
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
@@ -148,7 +148,7 @@ def test_labels_are_text_everywhere(tmp_path: Path) -> None:
         ),
         name=NASTY,
     )
-    made = write_board(found, tmp_path / "in" / "board")
+    made = write_board(build(found), tmp_path / "in" / "board")
     assert [p.name for p in (tmp_path / "in").iterdir()] == ["board"]
     assert sum(f.startswith("scores/") for f in made.files) == 4
     html = (made.folder / "index.html").read_text()
@@ -181,16 +181,16 @@ def test_the_page_asks_nobody_and_every_link_leads_somewhere(written: BoardFiles
 def test_a_fault_of_the_instrument_heads_the_page(tmp_path: Path) -> None:
     broken = tuple(replace(c, scores=cell("x", shift=1.0).scores) for c in controls() if c.attack == "constant")
     found = results((trial(),), (cell(), *broken))
-    made = write_board(found, tmp_path / "board")
+    made = write_board(build(found), tmp_path / "board")
     for name in ("index.html", "leaderboard.md"):
         assert "The instrument is at fault" in (made.folder / name).read_text()
     assert "The instrument is at fault" in leaderboard_text(build(found))
-    assert 'role="alert"' not in (write_board(tiny(), tmp_path / "fine").folder / "index.html").read_text()
+    assert 'role="alert"' not in (write_board(build(tiny()), tmp_path / "fine").folder / "index.html").read_text()
 
 
 def test_a_board_without_any_number_can_be_written(tmp_path: Path) -> None:
     none = trial(status="failed", reason="out of memory", quality=None, stability=None, history={}, sheet=None)
-    made = write_board(results((none,), (idle("lira", "blocked", "its trial failed"),)), tmp_path / "board")
+    made = write_board(build(results((none,), (idle("lira", "blocked", "its trial failed"),))), tmp_path / "board")
     assert not [f for f in made.files if f.startswith(("plots/", "scores/"))]
     assert "out of memory" in (made.folder / "index.html").read_text()
     digest(made.folder)
@@ -201,7 +201,7 @@ def test_a_board_without_any_number_can_be_written(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_board(tiny(), tmp_path_factory.mktemp("digest") / "base").folder
+    return write_board(build(tiny()), tmp_path_factory.mktemp("digest") / "base").folder
 
 
 def test_digest_ignores_cost_stamp_and_the_words_of_the_matrix(base: Path, tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_digest_ignores_cost_stamp_and_the_words_of_the_matrix(base: Path, tmp_p
         stamp={"version": "9"},
         matrix_text=MATRIX + "# a comment\n",
     )
-    assert digest(write_board(slow, tmp_path / "slow").folder) == digest(base)
+    assert digest(write_board(build(slow), tmp_path / "slow").folder) == digest(base)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_digest_ignores_cost_stamp_and_the_words_of_the_matrix(base: Path, tmp_p
     ids=["precision", "artifact", "splits", "fingerprint", "settings", "scores"],
 )
 def test_digest_sees_every_result(base: Path, tmp_path: Path, changed: dict[str, object]) -> None:
-    assert digest(write_board(tiny(**changed), tmp_path / "other").folder) != digest(base)
+    assert digest(write_board(build(tiny(**changed)), tmp_path / "other").folder) != digest(base)
 
 
 @pytest.mark.parametrize("pattern", ["scores/*.npz", "splits/*/*.txt", "attacks.csv", "trials.csv"])

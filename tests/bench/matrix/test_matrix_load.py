@@ -280,7 +280,7 @@ MATRICES = st.fixed_dictionaries(
         "description": st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"])),
         "seeds": st.lists(st.integers(0, 2**40), min_size=1, unique=True),
         "samples": st.integers(1500, 10**6),
-        "quality": st.fixed_dictionaries({"records": st.integers(2, 1500)}),
+        "quality": st.fixed_dictionaries({"records": st.integers(50, 1500)}),
         "controls": st.booleans(),
         "precision": st.sampled_from(["float32", "bf16"]),
     },

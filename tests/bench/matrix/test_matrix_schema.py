@@ -96,7 +96,7 @@ GOOD: list[dict[str, str | None]] = [
     {
         "seeds": "[0, 2]",
         "exclude": "[{seed: 2, attack: logan}]",
-        "quality": "{records: 10}",
+        "quality": "{records: 50}",
         "controls": "false",
     },
 ]

@@ -1,0 +1,205 @@
+"""Releases whose leakage is known: one that has memorised its members, and one that never saw them.
+
+An attack that works tells the members of the first apart, and finds nothing in the second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.attacks.base import Attack, Knowledge, ModelRequest, TrialSpec
+from bench.devices import Device
+from bench.records import Kind, Records, Schema
+from bench.release import Access, Release, View
+from bench.rng import generator, torch_generator
+from targets.base import Draw, Target
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from targets.base import Networks
+
+Leak = Literal["memorised", "never saw"]
+
+SHAPES: dict[Kind, tuple[int, ...]] = {"image": (1, 8, 8), "table": (12,)}
+LATENT = 16  # of the planted generator
+SHARPNESS = 50.0  # of its softmax: near an anchor it gives that anchor's record, all but exactly
+
+
+class PlantedTarget(Target):
+    """A toy that knows its training records by heart: what perfect overfitting would look like.
+
+    Its discriminator is a margin minus the distance to the nearest training record: above 0 exactly at those. Its
+    generator gives each training record at a latent of its own, and blends between them elsewhere.
+    """
+
+    name = "planted"
+    data = frozenset({"image", "table"})
+    roles = ("generator", "discriminator")
+    private_roles = ("generator", "discriminator")
+
+    def latent(self, n: int, draw: Draw) -> torch.Tensor:
+        return draw.normal(n, LATENT)
+
+    def decode(self, networks: Networks, z: torch.Tensor) -> torch.Tensor:
+        records: torch.Tensor = networks["generator"][0](z)
+        return records
+
+    def logit(self, network: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = network(x)
+        return logits[:, 0]
+
+
+def memory(records: NDArray[np.float32], margin: float) -> Networks:
+    """The planted target's networks for these training records ``(n, *shape)``."""
+    import torch
+    from torch import nn
+
+    class Generator(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            anchors = torch.randn((len(records), LATENT), generator=torch_generator(0, "planted anchors"))
+            self.register_buffer("anchors", anchors)
+            self.register_buffer("records", torch.from_numpy(records))
+
+        def forward(self, z: torch.Tensor) -> torch.Tensor:
+            anchors, kept = self.get_buffer("anchors"), self.get_buffer("records")
+            blend = torch.softmax(-SHARPNESS * torch.cdist(z, anchors).square(), dim=1)
+            blended: torch.Tensor = torch.tensordot(blend, kept, dims=1)
+            return blended
+
+    class Discriminator(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("records", torch.from_numpy(records).flatten(1).double())
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            kept = self.get_buffer("records")
+            # Without the matrix product's shortcut, whose cancellation hides that a copy is at distance 0.
+            far = torch.cdist(x.flatten(1).double(), kept, compute_mode="donot_use_mm_for_euclid_dist")
+            return (margin - far.amin(dim=1, keepdim=True)).to(x.dtype)
+
+    return {"generator": (Generator().eval(),), "discriminator": (Discriminator().eval(),)}
+
+
+@dataclass(frozen=True)
+class Planted:
+    """Records whose roles are drawn by chance, and planted trials on them.
+
+    Override ``networks`` and ``target`` for an attack that needs other networks than a generator and a
+    discriminator.
+
+    Attributes:
+        kind: images of 8x8 grey noise, or tables of normal noise.
+        members, nonmembers, reference: how many of each.
+        seed: draws the records and their roles.
+    """
+
+    kind: Kind = "image"
+    members: int = 100
+    nonmembers: int = 100
+    reference: int = 300
+    seed: int = 0
+
+    @property
+    def target(self) -> Target:
+        return PlantedTarget()
+
+    def networks(self, records: Records) -> Networks:
+        """The networks of a model that has memorised these records."""
+        return memory(records.floats(), self.margin)
+
+    @property
+    def schema(self) -> Schema:
+        return Schema(self.kind, SHAPES[self.kind])
+
+    @cached_property
+    def records(self) -> Records:
+        """All records; independent and alike, so that only a release can tell their roles."""
+        n = self.members + self.nonmembers + self.reference
+        rng = generator(self.seed, "planted records", self.kind)
+        shape = (n, *self.schema.shape)
+        x = rng.integers(0, 256, shape, np.uint8) if self.kind == "image" else rng.normal(size=shape).astype(np.float32)
+        return Records(np.arange(n, dtype=np.int64), x, rng.integers(0, 4, n), self.schema)
+
+    @cached_property
+    def roles(self) -> Mapping[str, Records]:
+        """Role -> its records, roles given by chance."""
+        order = generator(self.seed, "planted roles").permutation(len(self.records))
+        parts = np.split(order, [self.members, self.members + self.nonmembers])
+        names = ("members", "nonmembers", "reference")
+        return {name: self.records.take(np.sort(part)) for name, part in zip(names, parts, strict=True)}
+
+    @cached_property
+    def candidates(self) -> Records:
+        """Members and non-members, sorted by id."""
+        return self.records.by_id(np.sort(np.concatenate([self.roles["members"].ids, self.roles["nonmembers"].ids])))
+
+    @property
+    def membership(self) -> NDArray[np.bool_]:
+        """Which candidates are members."""
+        return np.isin(self.candidates.ids, self.roles["members"].ids)
+
+    @cached_property
+    def margin(self) -> float:
+        """Half of the smallest distance between two records: nearer than that is only a record itself."""
+        from scipy.spatial.distance import pdist
+
+        return float(pdist(self.records.floats().reshape(len(self.records), -1)).min()) / 2
+
+    def trained_on(self, leak: Leak) -> Records:
+        """What the planted trial has learnt by heart: the members, or as many records of the reference."""
+        if leak == "memorised":
+            return self.roles["members"]
+        return self.roles["reference"].take(np.arange(self.members))
+
+    def release(self, leak: Leak) -> Release:
+        """The planted trial's networks."""
+        return self._model(self.trained_on(leak))
+
+    def view(self, access: Access, leak: Leak = "memorised") -> View:
+        """A view of the planted trial; its generated records are those that it has learnt, exactly."""
+        learnt = self.trained_on(leak)
+        return View(access, self.schema, Device(), lambda: learnt.x, lambda: self._model(learnt))
+
+    def trial(self) -> TrialSpec:
+        """The planted trial as attacks plan for it."""
+        sizes = {name: len(records) for name, records in self.roles.items()}
+        spec = {**self.target.spec(), "name": "planted"}
+        return TrialSpec(self.schema, self.members, sizes, spec, (), 0, self.members)
+
+    def knowledge(self, attack: Attack, leak: Leak = "memorised") -> Knowledge:
+        """What this attack's declared level grants, and its models, each having memorised what it asks to train on."""
+        truth = dict(zip(self.candidates.ids.tolist(), self.membership.tolist(), strict=True))
+        return Knowledge(
+            reference=self.roles["reference"] if attack.knowledge in WITH_REFERENCE else None,
+            membership=truth if attack.knowledge == "labels" else None,
+            models={r.name: self._model(self._asked(r, leak)) for r in attack.needs(self.trial())},
+        )
+
+    def _model(self, records: Records) -> Release:
+        return Release(self.target, self.networks(records), self.schema, Device())
+
+    def _asked(self, request: ModelRequest, leak: Leak) -> Records:
+        """The records of a model request: the same seeded subset for the same request."""
+        records = {
+            "samples": self.trained_on(leak),
+            "reference": self.roles["reference"],
+            "candidates": self.candidates,
+            "members": self.roles["members"],
+        }[request.source]
+        if request.size is None:
+            return records
+        index = generator(request.seed, "model records", request.source).permutation(len(records))[: request.size]
+        return records.take(np.sort(index))
+
+
+WITH_REFERENCE = ("reference", "shadow", "shadow + candidates")
+"""Knowledge levels that own the reference records."""

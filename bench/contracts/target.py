@@ -1,0 +1,256 @@
+"""The contract of targets."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bench.contracts.rules import Report, Rule, check, declaration, expect, instance
+from bench.contracts.tiny import GREY, RECORDS, differing, disturb, run, shortened, tiny_records, tiny_request, weights
+from bench.errors import IncompatibleError
+from bench.records import Schema, to_float
+from targets.base import Draw, Target
+
+if TYPE_CHECKING:
+    from targets.base import Batch, Losses, Networks
+
+SCHEMAS = (GREY, Schema("image", (3, 10, 14)), Schema("table", (7,)))
+STEPS = 3
+
+
+@dataclass(frozen=True)
+class _Subject:
+    target: Target
+
+    @property
+    def schemas(self) -> tuple[Schema, ...]:
+        """The shapes of records that it does not refuse."""
+        return tuple(schema for schema in SCHEMAS if self.target.refuses(schema) is None)
+
+
+def declares(subject: _Subject) -> None:
+    target = subject.target
+    expect(isinstance(target, Target), f"expected a subclass of Target, got {type(target).__name__}")
+    declaration(target)
+    expect(target.data and target.data <= {"image", "table"}, f"expected `data` of image, table, got {target.data}")
+    expect(len(set(target.roles)) == len(target.roles) > 0, f"expected distinct `roles`, got {target.roles}")
+    expect(target.private_roles, "expected at least one role that reads real records in `private_roles`")
+    strangers = sorted(set(target.private_roles) - set(target.roles))
+    expect(not strangers, f"expected `private_roles` among `roles`, got {strangers}")
+
+
+def phases_fit_the_roles(subject: _Subject) -> None:
+    """A phase is private if and only if it updates a private role: what DP-SGD must protect rests on it."""
+    target, phases = subject.target, subject.target.phases()
+    names = [phase.name for phase in phases]
+    expect(len(set(names)) == len(names) > 0, f"expected phases with names of their own, got {names}")
+    for phase in phases:
+        strangers = sorted(set(phase.roles) - set(target.roles))
+        expect(phase.roles and not strangers, f"phase {phase.name!r} expected roles of the target, got {phase.roles}")
+        touches = sorted(set(phase.roles) & set(target.private_roles))
+        expect(
+            phase.private == bool(touches),
+            f"phase {phase.name!r} says private={phase.private}, but it updates the private roles {touches}",
+        )
+
+
+def refuses_with_a_reason(subject: _Subject) -> None:
+    target = subject.target
+    for schema in SCHEMAS:
+        reason = target.refuses(schema)
+        expect(reason is None or (isinstance(reason, str) and reason), f"expected None or a reason, got {reason!r}")
+        expect(schema.kind in target.data or reason, f"expected a reason to refuse {schema}")
+    expect(subject.schemas, f"expected to model at least one of {', '.join(map(str, SCHEMAS))}, refuses all")
+
+
+def builds_from_its_generator(subject: _Subject) -> None:
+    """Every parameter comes from the given generator, none from torch's global one."""
+    for schema in subject.schemas:
+        first, second = _built(subject.target, schema, 1), _built(subject.target, schema, 2)
+        expect(set(first) == set(subject.target.roles), f"expected the roles {subject.target.roles}, got {set(first)}")
+        for role, networks in first.items():
+            expect(isinstance(networks, tuple) and networks, f"expected a tuple of networks as {role!r}")
+        expect(
+            not (names := differing(first, second)),
+            f"{schema}: expected the same weights from the same generator, but {names[:3]} follow the global one",
+        )
+        other = _built(subject.target, schema, 1, seed=1)
+        expect(differing(first, other), f"{schema}: expected other weights from another generator, got the same")
+
+
+def untrained_is_as_built(subject: _Subject) -> None:
+    from targets.training import build_networks, context_of
+
+    for schema in subject.schemas:
+        request = tiny_request(shortened(subject.target, 0), (), schema)
+        result = run(request)
+        fresh = build_networks(request.target, (), context_of(request))
+        expect(result.status == "completed" and result.steps_done == 0, "expected training of 0 steps to do nothing")
+        names = differing(result.networks, fresh)
+        expect(not names, f"{schema}: expected 0 steps to leave the networks as built, but {names[:3]} changed")
+
+
+def trains(subject: _Subject) -> None:
+    """A few steps move every role that a phase updates, bit for bit the same from the same seed."""
+    for schema in subject.schemas:
+        request = tiny_request(shortened(subject.target, STEPS), (), schema)
+        first, second = run(request, 1), run(request, 2)
+        expect(first.status == "completed", f"{schema}: expected {STEPS} steps to complete, got {first.status}")
+        for phase in subject.target.phases():
+            losses = first.history.get(f"loss/{phase.name}", np.zeros(0))
+            expect(
+                len(losses) == STEPS and bool(np.isfinite(losses).all()),
+                f"{schema}: expected {STEPS} finite losses of phase {phase.name!r}, got {losses}",
+            )
+        names = differing(first.networks, second.networks)
+        expect(
+            not names,
+            f"{schema}: expected two runs of one seed to agree bit for bit, but {names[:3]} differ: draw from `draw`",
+        )
+        before = run(tiny_request(shortened(subject.target, 0), (), schema)).networks
+        changed = set(differing(first.networks, before))
+        moved = {role for role, names in _parameters(first.networks).items() if names & changed}
+        idle = {role for phase in subject.target.phases() for role in phase.roles} - moved
+        expect(not idle, f"{schema}: expected training to change every updated role, but {sorted(idle)} stayed")
+
+
+def generates(subject: _Subject) -> None:
+    """Generated records have the records' shape and range, and depend on the seed alone."""
+    from targets.training import generate
+
+    for schema in subject.schemas:
+        request = tiny_request(shortened(subject.target, 1), (), schema)
+        networks, made = run(request).networks, []
+        for global_seed, seed in ((1, 0), (2, 0), (1, 1)):
+            disturb(global_seed)
+            made.append(generate(request.target, networks, schema, 5, seed, request.device))
+        wanted = (5, *schema.shape)
+        expect(made[0].shape == wanted, f"{schema}: expected records of shape {wanted}, got {made[0].shape}")
+        expect(bool(np.isfinite(to_float(made[0], schema)).all()), f"{schema}: expected finite generated records")
+        raw = request.target.generate(networks, 5, Draw(request.device, 0, "contract"))
+        expect(
+            schema.kind == "table" or float(raw.detach().abs().max()) <= 1 + 1e-6,
+            f"{schema}: expected images in [-1, 1], got values up to {float(raw.detach().abs().max()):.3g}",
+        )
+        expect(made[0].tobytes() == made[1].tobytes(), f"{schema}: expected the same records from the same seed")
+        expect(made[0].tobytes() != made[2].tobytes(), f"{schema}: expected other records from another seed")
+
+
+def judges_where_it_has_a_discriminator(subject: _Subject) -> str | None:
+    import torch
+
+    for schema in subject.schemas:
+        networks = _built(subject.target, schema, 0)
+        x = torch.from_numpy(tiny_records(schema).floats())
+        if "discriminator" not in networks:
+            try:
+                subject.target.logit(next(iter(networks.values()))[0], x)
+            except IncompatibleError:
+                return "it has no discriminator"
+            expect(False, "expected logit() to raise IncompatibleError, since there is no discriminator")
+        for network in networks["discriminator"]:
+            logits = subject.target.logit(network.eval(), x)
+            expect(logits.shape == (RECORDS,), f"{schema}: expected one logit per row, got {tuple(logits.shape)}")
+            expect(bool(torch.isfinite(logits).all()), f"{schema}: expected finite logits")
+    return None
+
+
+def keeps_records_apart(subject: _Subject) -> None:
+    """A private row's loss depends on its own record alone, and an empty batch still gives losses.
+
+    Otherwise the gradient of a row is not that of a record, and clipping it protects nobody.
+    """
+    import torch
+
+    from targets.base import Batch
+
+    for schema in subject.schemas:
+        networks = _built(subject.target, schema, 0)
+        records = tiny_records(schema, 4)
+        x, labels = torch.from_numpy(records.floats()), torch.from_numpy(np.asarray(records.labels))
+        changed = x.clone()
+        changed[0] = torch.from_numpy(tiny_records(schema, 1, seed=2).floats())[0]
+        for phase in (phase for phase in subject.target.phases() if phase.private):
+            where = f"{schema}, phase {phase.name!r}"
+            one = _losses(subject.target, phase.name, networks, Batch(x, labels, 4))
+            other = _losses(subject.target, phase.name, networks, Batch(changed, labels, 4))
+            expect(one.private is not None, f"{where} is private: expected losses per real record, got none")
+            if one.private is None or other.private is None:
+                continue
+            expect(one.private.shape == (4,), f"{where}: expected one private loss per record, got {one.private.shape}")
+            expect(
+                torch.allclose(one.private[1:], other.private[1:], rtol=1e-4, atol=1e-6),
+                f"{where}: expected a record's loss to depend on that record alone, but another record moved it",
+            )
+            expect(one.private[0] != other.private[0], f"{where}: expected the loss of a record to depend on it")
+            if one.public is not None:
+                expect(one.public.shape == (4,), f"{where}: expected `size` public losses, got {one.public.shape}")
+            empty = _losses(subject.target, phase.name, networks, Batch(x[:0], labels[:0], 4))
+            expect(
+                empty.private is not None and empty.private.shape == (0,),
+                f"{where}: expected no private losses for the empty batch that Poisson sampling may draw",
+            )
+
+
+RULES: tuple[Rule[_Subject], ...] = (
+    declares,
+    phases_fit_the_roles,
+    refuses_with_a_reason,
+    builds_from_its_generator,
+    untrained_is_as_built,
+    trains,
+    generates,
+    judges_where_it_has_a_discriminator,
+    keeps_records_apart,
+)
+
+
+def check_target(target: Target | type[Target], *, leave_out: Collection[str] = ()) -> Report:
+    """Check a target on 8x8 grey images, 10x14 colour images and rows of a table, those that it does not refuse.
+
+    Args:
+        target: the target, or its class where every option has a default; small options keep this fast.
+        leave_out: names of rules not to check.
+
+    Raises:
+        AssertionError: names every rule that it breaks.
+    """
+    found = instance(target)
+    return check(RULES, _Subject(found), repr(found), leave_out)
+
+
+def _built(target: Target, schema: Schema, global_seed: int, seed: int = 0) -> Networks:
+    from bench.rng import torch_generator
+
+    disturb(global_seed)
+    return target.build(schema, torch_generator(seed, "weights", target.name))
+
+
+def _parameters(networks: Networks) -> dict[str, set[str]]:
+    """Role -> names of its parameters; buffers, such as running statistics, change without any training."""
+    return {
+        role: {
+            f"{role}.{index}.{name}" for index, module in enumerate(modules) for name, _ in module.named_parameters()
+        }
+        for role, modules in networks.items()
+    }
+
+
+def _losses(target: Target, phase_name: str, networks: Networks, batch: Batch) -> Losses:
+    """Losses in training mode from the same networks and the same draws every time."""
+    import torch
+
+    from bench.devices import Device
+
+    (phase,) = [phase for phase in target.phases() if phase.name == phase_name]
+    kept = weights(networks)
+    with torch.no_grad():
+        found = target.losses(phase, networks, batch, Draw(Device(), 0, "contract"))
+    for role, modules in networks.items():  # running statistics must not carry over to the next call
+        for index, module in enumerate(modules):
+            prefix = f"{role}.{index}."
+            module.load_state_dict({n.removeprefix(prefix): t for n, t in kept.items() if n.startswith(prefix)})
+    return found

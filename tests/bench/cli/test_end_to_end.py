@@ -1,0 +1,220 @@
+"""The whole path on real digits: run, run again, edit, kill, another number of workers."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from run_matrix import TINY, bench, write_matrix
+
+from bench.identity import ROOT
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the tiny matrix was run with two workers."""
+    folder = tmp_path_factory.mktemp("ran")
+    done = bench("run", write_matrix(folder), "--results", folder / "results", "--workers", "2")
+    assert done.returncode == 0, done.stderr
+    assert "index.html" in done.stdout
+    assert "ETA" in done.stderr  # not a terminal: plain lines
+    return folder
+
+
+def digest(folder: Path) -> str:
+    done = bench("digest", folder / "results" / "tiny")
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def rows(folder: Path, table: str) -> list[dict[str, str]]:
+    with (folder / "results" / "tiny" / table).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_table_and_picture_is_there(ran: Path) -> None:
+    board = ran / "results" / "tiny"
+    for name in ("leaderboard.csv", "attacks.csv", "trials.csv", "leaderboard.json", "leaderboard.md", "index.html"):
+        assert (board / name).stat().st_size > 0
+    assert len(list((board / "scores").rglob("*.npz"))) == 2 * 7  # two defenses, three attacks, four controls
+    assert list((board / "plots").rglob("*.png"))
+    assert {p.stem for p in (board / "splits").rglob("*.txt")} >= {"members", "nonmembers", "holdout"}
+
+
+def test_the_controls_read_what_they_must(ran: Path) -> None:
+    read = {(row["defense"], row["attack"]): row for row in rows(ran, "attacks.csv")}
+    for defense in ("none", "dropout"):
+        assert float(read[defense, "constant"]["auc"]) == 0.5
+        assert float(read[defense, "constant"]["accuracy"]) == pytest.approx(40 / 120)
+        assert float(read[defense, "oracle"]["auc"]) == 1.0
+        assert float(read[defense, "oracle"]["accuracy"]) == 1.0
+
+
+def test_what_was_not_measured_is_empty(ran: Path) -> None:
+    row = rows(ran, "attacks.csv")[0]
+    assert row["tpr_at_1pct_fpr"] == ""  # 80 non-members cannot show 1 %
+    assert row["auc_seed_low"] == ""  # one seed
+    assert rows(ran, "leaderboard.csv")[0]["epsilon_claimed"] == ""
+
+
+def test_trials_hold_quality_stability_and_cost(ran: Path) -> None:
+    for row in rows(ran, "trials.csv"):
+        assert row["status"] == "completed"
+        for column in ("kid", "fid", "precision", "recall", "density", "coverage", "kid_best", "kid_final", "train_s"):
+            assert row[column] != "", column
+
+
+def test_the_second_run_computes_nothing(ran: Path) -> None:
+    before = digest(ran)
+    again = bench("run", ran / "tiny.yaml", "--results", ran / "results")
+    assert again.returncode == 0, again.stderr
+    assert "nothing to compute" in again.stderr
+    assert digest(ran) == before
+
+
+def test_one_worker_gives_the_same_digest(ran: Path, tmp_path: Path) -> None:
+    done = bench("run", write_matrix(tmp_path), "--results", tmp_path / "results", "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    assert digest(tmp_path) == digest(ran)
+
+
+def test_a_killed_run_goes_on_to_the_same_digest(ran: Path, tmp_path: Path) -> None:
+    matrix = write_matrix(tmp_path)
+    command = [sys.executable, "-m", "bench", "run", str(matrix), "--results", str(tmp_path / "results")]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    assert running.stderr is not None
+    for line in running.stderr:  # kill it hard in the middle of the graph
+        if "done    train" in line:
+            break
+    os.kill(running.pid, signal.SIGKILL)
+    running.wait()
+    running.stderr.close()
+    stored = list((tmp_path / "results" / ".store" / "train").glob("[0-9a-f]*"))
+    assert stored, "expected something finished before the kill"
+    planned = bench("plan", matrix, "--results", tmp_path / "results")
+    assert " new" in planned.stdout
+    done = bench("run", matrix, "--results", tmp_path / "results")
+    assert done.returncode == 0, done.stderr
+    assert digest(tmp_path) == digest(ran)
+
+
+def test_a_damaged_artifact_is_made_again(ran: Path, tmp_path: Path) -> None:
+    shutil.copytree(ran / "results", tmp_path / "results")
+    before = digest(tmp_path)
+    victim = next((tmp_path / "results" / ".store" / "attack").glob("*/scores.npz"))
+    victim.write_bytes(victim.read_bytes()[:-10])
+    done = bench("run", write_matrix(tmp_path), "--results", tmp_path / "results")
+    assert done.returncode == 0, done.stderr
+    assert digest(tmp_path) == before
+
+
+def test_editing_a_defense_retrains_its_trials_alone(ran: Path, tmp_path: Path) -> None:
+    """In a copy of the packages, so that the tree under test is not touched."""
+    for package in ("bench", "targets", "defenses"):
+        shutil.copytree(ROOT / package, tmp_path / "code" / package, ignore=shutil.ignore_patterns("__pycache__"))
+    code = str(tmp_path / "code")
+    before = bench("plan", ran / "tiny.yaml", "--results", ran / "results", PYTHONPATH=code, cwd=tmp_path)
+    assert "14 cells: 14 cached" in before.stdout, before.stdout + before.stderr
+    edited = tmp_path / "code" / "defenses" / "dropout.py"
+    edited.write_text(edited.read_text() + "\n# edited\n")
+    after = bench("plan", ran / "tiny.yaml", "--results", ran / "results", PYTHONPATH=code, cwd=tmp_path)
+    states = {
+        line.split()[1]: line.split()[0] for line in after.stdout.splitlines() if line.startswith(("new", "cach"))
+    }
+    assert {cell.split("/")[2] for cell, state in states.items() if state == "new"} == {"dropout"}
+    assert {cell.split("/")[2] for cell, state in states.items() if state == "cached"} == {"none"}
+    # The edited defense's own training, and the attacker's model that learns from its samples.
+    assert " 2 train" in after.stdout
+
+
+def test_show_says_where_a_number_comes_from(ran: Path) -> None:
+    shown = bench(
+        "show", "digits/dcgan/none/0/nearest_sample", "--matrix", ran / "tiny.yaml", "--results", ran / "results"
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert "AUC" in shown.stdout
+    for part in ("attack digits", "sample digits", "train digits", "data digits", "key "):
+        assert part in shown.stdout
+
+
+def test_board_is_written_again_from_the_store(ran: Path) -> None:
+    before = digest(ran)
+    shutil.rmtree(ran / "results" / "tiny")
+    done = bench("board", ran / "tiny.yaml", "--results", ran / "results")
+    assert done.returncode == 0, done.stderr
+    assert digest(ran) == before
+
+
+def test_the_board_carries_the_matrix_and_the_stamp(ran: Path) -> None:
+    payload = json.loads((ran / "results" / "tiny" / "leaderboard.json").read_text())
+    assert "torch" in json.dumps(payload)
+    assert "name: tiny" in (ran / "results" / "tiny" / "index.html").read_text()
+
+
+def test_a_failed_step_is_a_row_and_an_exit_code(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text(
+        "from bench.attacks.base import Attack\n\n\n"
+        "class Broken(Attack):\n"
+        '    """Fails on purpose."""\n\n'
+        '    name = "broken"\n    access = "samples"\n\n'
+        "    def score_chunk(self, ids, x, state, view, rng):\n"
+        '        raise RuntimeError("planted failure")\n'
+    )
+    text = TINY.replace("  - nearest_sample", '  - nearest_sample\n  - "./broken.py:Broken"').replace(
+        "defenses: [none, dropout]", "defenses: [none]"
+    )
+    matrix = write_matrix(tmp_path, text)
+    done = bench("run", matrix, "--results", tmp_path / "results")
+    assert done.returncode == 1
+    assert "planted failure" in done.stderr
+    broken = [row for row in rows(tmp_path, "attacks.csv") if row["attack"] == "broken"]
+    assert len(broken) == 1
+    assert broken[0]["auc"] == ""
+    others = [row for row in rows(tmp_path, "attacks.csv") if row["attack"] == "nearest_sample"]
+    assert others[0]["auc"] != ""
+    planned = bench("plan", matrix, "--results", tmp_path / "results")
+    assert "planted failure" in planned.stdout
+
+
+def test_what_a_defense_cannot_do_is_a_row_with_its_reason(tmp_path: Path) -> None:
+    text = TINY.replace("defenses: [none, dropout]", "defenses: [[{name: dp_sgd, noise_multiplier: 1.0}, dropout]]")
+    planned = bench("plan", write_matrix(tmp_path, text), "--results", tmp_path / "results")
+    assert planned.returncode == 0
+    assert "not applicable" in planned.stdout
+    assert "must come last" in planned.stdout
+
+
+def test_an_interrupt_keeps_what_was_done(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "bench",
+        "run",
+        str(write_matrix(tmp_path)),
+        "--results",
+        str(tmp_path / "results"),
+    ]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    assert running.stderr is not None
+    said = []
+    for line in running.stderr:
+        said.append(line)
+        if "done    train" in line:
+            running.send_signal(signal.SIGINT)
+            break
+    said += list(running.stderr)
+    assert running.wait() == 130
+    assert "run the same command to go on" in "".join(said)
+    assert "Traceback" not in "".join(said)
+    deadline = time.monotonic() + 30
+    while list((tmp_path / "results" / ".store").glob("train/.tmp-*")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert list((tmp_path / "results" / ".store" / "train").glob("[0-9a-f]*"))

@@ -1,0 +1,77 @@
+"""Every registered plugin keeps the contract of its kind."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from bench.attacks.base import Attack
+from bench.contracts import check_attack, check_dataset, check_defense, check_light, check_target
+from bench.contracts.rules import instance
+from bench.data.base import Dataset
+from bench.plugin import Plugin
+from bench.registry import KINDS, Kind, get, names
+from defenses.base import Defense
+from targets.base import Target
+
+# Options of plugins that need some, and small networks for those that would be slow without.
+OPTIONS: dict[Kind, dict[str, dict[str, Any]]] = {
+    "targets": {"dcgan": {"width": 4, "latent": 4}},
+    "defenses": {"dp_sgd": {"noise_multiplier": 1.0}},
+    "attacks": {"blind": {"permutations": 99}},
+    "datasets": {},
+}
+
+# Plugin -> rules that do not apply to it; the report says why. Everything else must have been checked.
+EXEMPT: dict[str, set[str]] = {
+    **{name: {"stays_within_its_access"} for name in ("constant", "random", "oracle", "blind", "logan_black_box")},
+    "npz": {"loads_offline", "same_fingerprint_twice"},
+}
+PLANTED = {"finds_planted_members", "finds_nothing_where_nothing_is"}
+
+
+def plugins(kind: Kind) -> list[Any]:
+    return [pytest.param(make(kind, name), id=repr(make(kind, name))) for name in names(kind)]
+
+
+def make(kind: Kind, name: str) -> Plugin:
+    cls = get(kind, name)
+    options = OPTIONS[kind].get(name)
+    return instance(cls) if options is None else cls(**options)
+
+
+def assert_nothing_else_was_left_out(plugin: Plugin, report: dict[str, str]) -> None:
+    exempt = EXEMPT.get(plugin.name, set()) | (PLANTED if getattr(plugin, "control", False) else set())
+    assert {rule: reason for rule, reason in report.items() if reason and rule not in exempt} == {}
+
+
+@pytest.mark.parametrize("plugin", plugins("targets"))
+def test_target(plugin: Target) -> None:
+    assert_nothing_else_was_left_out(plugin, check_target(plugin))
+
+
+@pytest.mark.parametrize("plugin", plugins("defenses"))
+def test_defense(plugin: Defense) -> None:
+    assert_nothing_else_was_left_out(plugin, check_defense(plugin))
+
+
+@pytest.mark.parametrize("plugin", plugins("attacks"))
+def test_attack(plugin: Attack) -> None:
+    assert_nothing_else_was_left_out(plugin, check_attack(plugin))
+
+
+@pytest.mark.parametrize("plugin", plugins("datasets"))
+def test_dataset(plugin: Dataset) -> None:
+    assert_nothing_else_was_left_out(plugin, check_dataset(plugin))
+
+
+def test_no_plugin_imports_torch_at_its_top() -> None:
+    check_light([(kind, name, OPTIONS[kind].get(name, {})) for kind in KINDS for name in names(kind)])
+
+
+def test_adaptive_attacks_exist() -> None:
+    """A defense that names an attack which is not there would be flagged `not_adaptive` for ever."""
+    known = set(names("attacks"))
+    named = {n: set(cast("type[Defense]", get("defenses", n)).adaptive) for n in names("defenses")}
+    assert {name: sorted(missing) for name, found in named.items() if (missing := found - known)} == {}
