@@ -31,7 +31,7 @@ def collect(resolved: ResolvedMatrix, plan: Plan, store: Store) -> Results:
     return Results(
         name=resolved.matrix.name,
         matrix_text=resolved.path.read_text("utf-8"),
-        settings=_settings(resolved),
+        settings={**_settings(resolved), "configurations": plan.configurations},
         stamp=make_stamp(),
         trials=tuple(_trial(trial, store, states) for trial in plan.trials),
         cells=tuple(_cell(cell, store, states) for cell in plan.cells),
@@ -132,7 +132,7 @@ def _cell(cell: PlannedCell, store: Store, states: Mapping[str, State]) -> Cell:
         "target": trial.target,
         "defense": trial.defense,
         "seed": trial.seed,
-        "attack": attack.label(),
+        "attack": cell.name,
         "access": attack.access,
         "knowledge": attack.knowledge,
         "status": _CELL_STATUS[state],

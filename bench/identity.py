@@ -36,6 +36,7 @@ ENGINE: dict[str, int] = {
     "bench.results": 1,
     "bench.rng": 1,
     "bench.steps.attack": 1,
+    "bench.steps.data": 1,
     "bench.steps.features": 1,
     "bench.steps.preflight": 1,
     "bench.steps.quality": 1,
@@ -48,22 +49,24 @@ ENGINE: dict[str, int] = {
 }
 
 _TRAINING = (
-    "bench.devices", "bench.records", "bench.rng", "bench.steps.train",
+    "bench.devices", "bench.records", "bench.rng", "bench.steps.data", "bench.steps.train",
     "defenses.base", "targets.base", "targets.loader", "targets.training",
 )  # fmt: skip
 
 # Step kind -> the engine modules whose code decides its result.
 ENGINE_OF: dict[str, tuple[str, ...]] = {
-    "data": ("bench.data.base", "bench.data.split", "bench.records", "bench.rng"),
+    "data": ("bench.data.base", "bench.data.split", "bench.records", "bench.rng", "bench.steps.data"),
     "preflight": (*_TRAINING, "bench.steps.preflight"),
     "train": _TRAINING,
-    "sample": ("bench.metrics.baselines", "bench.steps.sample", "targets.training"),
-    "features": ("bench.metrics.features", "bench.steps.features"),
+    "sample": ("bench.metrics.baselines", "bench.steps.data", "bench.steps.sample", "targets.training"),
+    "features": ("bench.metrics.features", "bench.steps.data", "bench.steps.features"),
     "quality": (
         "bench.metrics.features", "bench.metrics.kernel_distance", "bench.metrics.manifold", "bench.metrics.modes",
-        "bench.metrics.quality", "bench.metrics.stability", "bench.steps.quality",
+        "bench.metrics.quality", "bench.metrics.stability", "bench.steps.data", "bench.steps.quality",
     ),
-    "attack": ("bench.attacks.base", "bench.records", "bench.release", "bench.rng", "bench.steps.attack"),
+    "attack": (
+        "bench.attacks.base", "bench.records", "bench.release", "bench.rng", "bench.steps.attack", "bench.steps.data",
+    ),
 }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -141,11 +142,18 @@ def _client(workers: int, address: str | None) -> Iterator[Any]:
     }
     with (
         dask.config.set(settings),
-        # One thread each: trainings on shared threads fight for the cores.
+        # One thread each: trainings on shared threads fight for the cores. Logs are silent because tasks return their
+        # failures, and an interrupt would print a traceback per worker.
         LocalCluster(
             n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0,
-            silence_logs="ERROR",
+            silence_logs="CRITICAL",
         ) as local,
         Client(local) as client,
     ):  # fmt: skip
+        client.run(_ignore_interrupt)
         yield client
+
+
+def _ignore_interrupt() -> None:
+    """A terminal sends Ctrl-C to the workers too; the planning process answers it and stops them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

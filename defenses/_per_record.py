@@ -56,14 +56,15 @@ class PerRecordUpdater(Updater):
         max_grad_norm: float,
         mode: GradSampleMode,
     ) -> None:
-        from opacus.grad_sample import GradSampleHooks
         from opacus.optimizers import DPOptimizer
+
+        from defenses._grad_sample import RecordHooks
 
         private = modules(networks, phase.roles)
         _validate(private, context.target.name)
         # loss_reduction="sum": the hooks must not multiply by the number of rows, which Poisson sampling varies.
         self.hooks = [
-            GradSampleHooks(module, loss_reduction="sum", strict=True, force_functorch=mode == "functorch")
+            RecordHooks(module, loss_reduction="sum", strict=True, force_functorch=mode == "functorch")
             for module in private
         ]
         for hooks in self.hooks:
@@ -105,6 +106,9 @@ class PerRecordUpdater(Updater):
                 f"per-record gradients need every row of the batch in one pass through each private network: "
                 f"expected {rows} gradient samples of every parameter, got {found}"
             )
+        # A clip multiplies, and 0 * inf is NaN: one record's overflow must not reach the sum.
+        for p in private:
+            torch.nan_to_num_(p.grad_sample, nan=0.0, posinf=0.0, neginf=0.0)
         self.dp_optimizer.step()
 
     def end(self) -> None:

@@ -127,6 +127,7 @@ class _AccountedUpdater(PerRecordUpdater):
         options: DPSGD.Options,
     ) -> None:
         self.options, self.rate, self.steps = options, sample_rate(context), 0
+        self.expected_records = context.expected_records
         self.noise_multiplier = options.noise_multiplier or noise_for(
             options.epsilon or 0.0, options.delta, self.rate, context.steps
         )
@@ -156,9 +157,13 @@ class _AccountedUpdater(PerRecordUpdater):
             with _quiet():
                 epsilon = float(accountant.get_epsilon(delta=self.options.delta, **extra)) if self.steps else 0.0
                 spent[name] = max(0.0, epsilon)  # a large delta alone may cover what the steps leak
+        void = ""
+        if self.options.delta >= 1 / self.expected_records:
+            void = f"delta {self.options.delta:g} is not below 1 / {self.expected_records} records"
         return PrivacyClaim(
-            epsilon=spent["prv"],
-            epsilon_rdp=spent["rdp"],
+            epsilon=None if void else spent["prv"],
+            epsilon_rdp=None if void else spent["rdp"],
+            void_reason=void,
             delta=self.options.delta,
             noise_multiplier=self.noise_multiplier,
             sample_rate=self.rate,

@@ -69,6 +69,11 @@ def name_of(attack: str) -> str:
     return attack.split("(", 1)[0]
 
 
+def permutation_p(row: AttackRow) -> list[float]:
+    """What a control's own permutation test says, a p-value per seed; empty for controls without one."""
+    return [cell.diagnostics["permutation_p"] for cell in row.completed if "permutation_p" in cell.diagnostics]
+
+
 def problem(row: AttackRow) -> str:
     """What a control read that it must not, or an empty string; also for rows that were not completed."""
     expected = EXPECTED.get(name_of(row.attack))

@@ -11,12 +11,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from bench.board import controls, words
 from bench.board.attack_rows import AttackRow
 from bench.board.draw import Drawn
-from bench.board.flags import EXPLANATIONS
+from bench.board.flags import EXPLANATIONS, split_distinguishable
 from bench.board.rows import Board, Row
 from bench.board.tables import split_file
 from bench.board.verdict import access_words, verdict
 from bench.board.words import interval, number
-from bench.results import Cell, Trial
+from bench.results import Cell, Results, Trial
 
 
 def write_page(board: Board, drawn: Drawn, folder: Path) -> None:
@@ -40,7 +40,7 @@ def render(board: Board, drawn: Drawn) -> str:
         faults=board.faults,
         rows=[_row(row) for row in board.rows],
         attacks=[_attack(row) for row in board.attacks if row.summary is not None and not row.control],
-        controls=[_control(row) for row in board.attacks if row.control],
+        controls=_controls(board),
         idle=list(_idle(board)),
         scatters=drawn.scatters,
         rocs=drawn.rocs,
@@ -56,9 +56,36 @@ def render(board: Board, drawn: Drawn) -> str:
             for name, mark in results.fingerprints.items()
         ],
         explanations=EXPLANATIONS,
+        configurations=_configurations(results),
         matrix=results.matrix_text,
         stamp=[(str(key), str(value)) for key, value in results.stamp.items()],
     )
+
+
+def _controls(board: Board) -> list[dict[str, Any]]:
+    """Controls see no release, so those of one data set are computed once and shown once."""
+    shown: dict[object, dict[str, Any]] = {}
+    for row in board.attacks:
+        if row.control:
+            computed = tuple(cell.artifact for cell in row.completed)
+            shown.setdefault((row.dataset, row.attack, computed or (row.target, row.defense)), _control(row))
+    return list(shown.values())
+
+
+def _configurations(results: Results) -> list[dict[str, Any]]:
+    """Every plugin of the matrix with all its options, as text."""
+    return [
+        {
+            "kind": kind.removesuffix("s"),
+            "name": name,
+            "options": [
+                ", ".join(f"{key}: {value}" for key, value in spec.items() if key != "name") or "no options"
+                for spec in specs
+            ],
+        }
+        for kind, named in results.settings.get("configurations", {}).items()
+        for name, specs in named.items()
+    ]
 
 
 def summary(board: Board) -> str:
@@ -129,7 +156,7 @@ def _control(row: AttackRow) -> dict[str, Any]:
         judged = f"{row.status.replace('_', ' ')}{f': {row.reason}' if row.reason else ''}"
     elif found := controls.problem(row):
         judged = f"Fault. {found}"
-    elif controls.name_of(row.attack) == "blind" and row.summary.auc_low > 0.5:
+    elif split_distinguishable(row.summary.auc, controls.permutation_p(row)) is not None:
         judged = "The split itself can be told apart."
     else:
         judged = "as expected" if expected else words.EMPTY

@@ -192,8 +192,7 @@ def _raised(row: Row, attacks: Sequence[AttackRow], adaptive: Sequence[str]) -> 
     for attack in attacks:  # the blind control never sees a release, so it speaks of the data set as a whole
         s = attack.summary
         if s and attack.control and attack.dataset == row.dataset and controls.name_of(attack.attack) == "blind":
-            p_values = [c.diagnostics["permutation_p"] for c in attack.completed if "permutation_p" in c.diagnostics]
-            raised.append(flags.split_distinguishable(s.auc, p_values))
+            raised.append(flags.split_distinguishable(s.auc, controls.permutation_p(attack)))
     raised.append(flags.few_seeds(row.measured["seeds"]))
     measured = row.measured
     raised.append(flags.quality_gone(measured["kid"], measured["kid_high"], measured["kid_untrained"]))

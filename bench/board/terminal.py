@@ -47,17 +47,14 @@ def leaderboard_text(board: Board, width: int | None = None, colour: bool = Fals
             no_wrap=name in ("AUC", "rank", "KID"),
             overflow="fold",
         )
-    columns = list(zip(*(row.place for row in board.rows), strict=True))
-    names = [words.short_labels(column) for column in columns]
-    attacks = words.short_labels(row.attack for row in board.attacks)
     for row in board.rows:
         flags = ", ".join(part for part in (words.status(row), *(f.name for f in row.flags)) if part)
         cells = (
             number(row.rank, 0),
-            *(name[label] for name, label in zip(names, row.place, strict=True)),
+            *row.place,
             number(row.worst.headline.auc if row.worst else None),
             words.auc_interval(row),
-            attacks[row.worst.headline.worst_attack] if row.worst else words.EMPTY,
+            row.worst.headline.worst_attack if row.worst else words.EMPTY,
             number(row.measured["kid"], 1),
             " ".join(part for part in (words.epsilon(row), words.delta(row)) if part),
             words.seeds(row),
@@ -68,6 +65,5 @@ def leaderboard_text(board: Board, width: int | None = None, colour: bool = Fals
     console.print(table)
     if verdicts:
         for row in board.rows:
-            label = " / ".join(name[label] for name, label in zip(names, row.place, strict=True))
-            console.print(Text.assemble((label, "bold"), ": ", row.columns()["verdict"]))
+            console.print(Text.assemble((row.label, "bold"), ": ", row.columns()["verdict"]))
     return out.getvalue()

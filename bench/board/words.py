@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Iterable
-
 from bench.board.attack_rows import AttackRow
 from bench.board.rows import Row
 
 EMPTY = "–"  # noqa: RUF001 (a dash is meant)
-
-
-def short_labels(labels: Iterable[str]) -> dict[str, str]:
-    """Label -> the label without its options, where that still tells it from the others.
-
-    >>> short_labels(["dcgan(width=12)", "dropout(rate=0.3)+none", "dropout(rate=0.5)+none"])["dcgan(width=12)"]
-    'dcgan'
-    """
-    bare = {label: re.sub(r"\([^()]*\)", "", label) for label in labels}
-    counts = Counter(bare.values())
-    return {label: name if counts[name] == 1 else label for label, name in bare.items()}
 
 
 def number(value: float | int | None, digits: int = 3) -> str:

@@ -15,6 +15,3 @@ def main() -> None:
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("bench: interrupted; what was finished is kept, run the same command to go on", file=sys.stderr)
-        sys.exit(130)

@@ -84,6 +84,10 @@ def _compute(planned: Planned, steps: Sequence[Step], workers: int | None, clust
     progress = Progress(steps, planned.store, count)
     try:
         run_steps(steps, planned.store.root, progress, workers=count, cluster=cluster, priority=_priority)
+    except KeyboardInterrupt:
+        progress.close()
+        print("bench: interrupted; what was finished is kept, run the same command to go on", file=sys.stderr)
+        sys.exit(130)
     finally:
         progress.close()
 

@@ -2,7 +2,7 @@
 
 from bench.matrix.load import load_matrix
 from bench.matrix.model import Matrix, PluginEntry, Quality, SplitOptions
-from bench.matrix.resolved import ResolvedMatrix, dataset_labels, stack_label
+from bench.matrix.resolved import ResolvedMatrix, dataset_labels, display_names, stack_label
 from bench.matrix.schema import matrix_schema
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "ResolvedMatrix",
     "SplitOptions",
     "dataset_labels",
+    "display_names",
     "load_matrix",
     "matrix_schema",
     "stack_label",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +65,17 @@ class ResolvedMatrix:
 def stack_label(stack: Stack) -> str:
     """The labels of a stack's defenses, joined by ``+``."""
     return "+".join(plugin.label() for plugin in stack)
+
+
+def display_names(labels: Iterable[str]) -> dict[str, str]:
+    """Label -> what tables call it: the label without its options, where that still tells it from the others.
+
+    >>> display_names(["dcgan(width=12)", "dropout(rate=0.3)", "dropout(rate=0.5)"])
+    {'dcgan(width=12)': 'dcgan', 'dropout(rate=0.3)': 'dropout(rate=0.3)', 'dropout(rate=0.5)': 'dropout(rate=0.5)'}
+    """
+    bare = {label: re.sub(r"\([^()]*\)", "", label) for label in labels}
+    counts = Counter(bare.values())
+    return {label: name if counts[name] == 1 else label for label, name in bare.items()}
 
 
 def dataset_labels(datasets: Sequence[DataSet]) -> list[str]:

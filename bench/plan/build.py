@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +14,7 @@ from bench.data.base import Dataset
 from bench.data.split import Split, make_split
 from bench.errors import InputError
 from bench.identity import source_fingerprint
-from bench.matrix import ResolvedMatrix, dataset_labels, stack_label
+from bench.matrix import ResolvedMatrix, dataset_labels, display_names, stack_label
 from bench.metrics.features import find_extractor
 from bench.plan.graph import (
     Plan,
@@ -28,6 +28,7 @@ from bench.plan.graph import (
 )
 from bench.plugin import Plugin
 from bench.release import GRANTS
+from bench.rng import derive_seed
 from defenses.base import Defense, stack_refuses
 from targets.base import Target
 
@@ -49,6 +50,7 @@ def build_plan(resolved: ResolvedMatrix) -> Plan:
 @dataclass
 class _Builder:
     resolved: ResolvedMatrix
+    names: dict[registry.Kind, dict[str, str]] = field(default_factory=dict)  # label -> what tables call it
     steps: dict[str, Step] = field(default_factory=dict)
     trials: list[PlannedTrial] = field(default_factory=list)
     cells: list[PlannedCell] = field(default_factory=list)
@@ -57,6 +59,11 @@ class _Builder:
     def build(self) -> Plan:
         data = self._load()
         attacks = self._attacks()
+        self.names = {
+            "targets": display_names(t.label() for t in self.resolved.targets),
+            "defenses": display_names(stack_label(stack) for stack in self.resolved.defenses),
+            "attacks": display_names(a.label() for a in attacks),
+        }
         for entry, planned in zip(self.resolved.datasets, data, strict=True):
             for target in cast("tuple[Target, ...]", self.resolved.targets):
                 any_trial = False
@@ -77,6 +84,7 @@ class _Builder:
             tuple(self.cells),
             tuple(self.lines),
             tuple(self.steps.values()),
+            self._configurations(attacks),
         )
 
     def _load(self) -> list[PlannedData]:
@@ -174,8 +182,8 @@ class _Builder:
 
     def _trial(self, data: PlannedData, target: Target, stack: tuple[Defense, ...], seed: int) -> PlannedTrial:
         matrix = self.resolved.matrix
-        defense = stack_label(stack)
-        where = f"{data.label}/{target.label()}/{defense}/{seed}"
+        defense = self.names["defenses"][stack_label(stack)]
+        where = f"{data.label}/{self._name(target)}/{defense}/{seed}"
         refused = stack_refuses(stack, target, data.schema) or ""
         steps: dict[str, Step] = {}
         if not refused:
@@ -195,7 +203,7 @@ class _Builder:
             steps["sample"] = self._sample(data, train, target, stack, f"sample {where}")
             steps["quality"] = self._quality(data, {"sample": steps["sample"], "train": train}, f"quality {where}")
         adaptive = tuple(dict.fromkeys(name for d in stack for name in d.adaptive))
-        trial = PlannedTrial(data.label, target.label(), defense, seed, refused, steps, adaptive)
+        trial = PlannedTrial(data.label, self._name(target), defense, seed, refused, steps, adaptive)
         self.trials.append(trial)
         return trial
 
@@ -227,7 +235,7 @@ class _Builder:
         return self._add("quality", config, inputs, (), label, work)
 
     def _reference_lines(self, data: PlannedData, target: Target) -> None:
-        where = f"{data.label}/{target.label()}"
+        where = f"{data.label}/{self._name(target)}"
         steps: dict[str, Step] = {}
         if len(data.split.ids["reference"]) >= MIN_REFERENCE:
             steps["real"] = self._quality(data, {}, f"quality {data.label} real line")
@@ -239,7 +247,7 @@ class _Builder:
         train, _ = self._train(data, untrained, (), LINE_SEED, {"source": "members"}, {}, 0, f"build {where} untrained")
         sample = self._sample(data, train, untrained, (), f"sample {where} untrained")
         steps["untrained"] = self._quality(data, {"sample": sample}, f"quality {where} untrained line")
-        self.lines.append(PlannedLines(data.label, target.label(), steps))
+        self.lines.append(PlannedLines(data.label, self._name(target), steps))
 
     def _cell(
         self,
@@ -249,8 +257,9 @@ class _Builder:
         trial: PlannedTrial,
         attack: Attack,
     ) -> PlannedCell:
+        name = self.names["attacks"][attack.label()]
         if trial.refused:
-            return PlannedCell(trial, attack, "", None)
+            return PlannedCell(trial, attack, name, "", None)
         spec = TrialSpec(
             schema=data.schema,
             members=data.split.expected_members,
@@ -261,7 +270,7 @@ class _Builder:
             samples=self.resolved.matrix.samples,
         )
         if (reason := attack.not_applicable(spec, frozenset(target.roles))) is not None:
-            return PlannedCell(trial, attack, reason, None)
+            return PlannedCell(trial, attack, name, reason, None)
         upstream: dict[str, Step] = {"data": data.step}
         grants = GRANTS[attack.access]
         if "samples" in grants:
@@ -276,22 +285,43 @@ class _Builder:
             "device": self.resolved.matrix.device,
             "profile": attack.name,
         }
-        label = f"attack {trial.dataset}/{trial.target}/{trial.defense}/{trial.seed}/{attack.label()}"
+        label = f"attack {trial.dataset}/{trial.target}/{trial.defense}/{trial.seed}/{name}"
         work = len(data.split.ids["members"]) + len(data.split.ids["nonmembers"])
         step = self._add("attack", config, upstream, [("attacks", attack)], label, work)
-        return PlannedCell(trial, attack, "", step, tuple(models.values()))
+        return PlannedCell(trial, attack, name, "", step, tuple(models.values()))
 
     def _model(self, data: PlannedData, trial: PlannedTrial, stack: tuple[Defense, ...], request: ModelRequest) -> Step:
-        target = cast("Target", registry.get("targets", str(request.target["name"])).from_spec(request.target))
+        target = cast("Target", self._class("targets", str(request.target["name"])).from_spec(request.target))
         if request.defenses is not None:
             stack = tuple(
-                cast("Defense", registry.get("defenses", str(d["name"])).from_spec(d)) for d in request.defenses
+                cast("Defense", self._class("defenses", str(d["name"])).from_spec(d)) for d in request.defenses
             )
+        # A seed of the model's own: with the trial's, an attacker's network of the same shape would start from the
+        # very weights that the target started from.
+        seed = derive_seed(request.seed, "model", request.name)
         extra = {"sample": trial.steps["sample"]} if request.source == "samples" else {}
-        records = {"source": request.source, "size": request.size, "seed": request.seed}
+        records = {"source": request.source, "size": request.size, "seed": seed}
         label = f"train {request.name} for {trial.dataset}/{trial.target}/{trial.defense}/{trial.seed}"
-        step, _ = self._train(data, target, stack, request.seed, records, extra, 0, label)
+        step, _ = self._train(data, target, stack, seed, records, extra, 0, label)
         return step
+
+    def _name(self, target: Target) -> str:
+        return self.names["targets"][target.label()]
+
+    def _configurations(self, attacks: Sequence[Attack]) -> dict[str, dict[str, list[dict[str, Any]]]]:
+        return {
+            "targets": {self._name(cast("Target", t)): [t.spec()] for t in self.resolved.targets},
+            "defenses": {
+                self.names["defenses"][stack_label(stack)]: [d.spec() for d in stack]
+                for stack in self.resolved.defenses
+            },
+            "attacks": {self.names["attacks"][a.label()]: [a.spec()] for a in attacks},
+        }
+
+    def _class(self, kind: registry.Kind, name: str) -> type[Plugin]:
+        """The class of a requested model's plugin: the matrix's own, which may be a file's, or a registered one."""
+        stacks = self.resolved.defenses if kind == "defenses" else (self.resolved.targets,)
+        return next((type(p) for stack in stacks for p in stack if p.name == name), None) or registry.get(kind, name)
 
 
 def _file(plugin: type[Plugin]) -> Path:

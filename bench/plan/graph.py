@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -124,6 +124,7 @@ class PlannedCell:
     """One attack on one trial.
 
     Attributes:
+        name: what tables call the attack.
         not_applicable: why the attack cannot judge this trial, or "".
         step: the ``attack`` step, None where refused or not applicable.
         models: train steps of the models that the attack asks for.
@@ -131,6 +132,7 @@ class PlannedCell:
 
     trial: PlannedTrial
     attack: Attack
+    name: str
     not_applicable: str
     step: Step | None
     models: tuple[Step, ...] = ()
@@ -138,7 +140,7 @@ class PlannedCell:
     @property
     def id(self) -> str:
         t = self.trial
-        return f"{t.dataset}/{t.target}/{t.defense}/{t.seed}/{self.attack.label()}"
+        return f"{t.dataset}/{t.target}/{t.defense}/{t.seed}/{self.name}"
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,7 @@ class Plan:
 
     Attributes:
         steps: every step once, each after its upstream steps.
+        configurations: ``targets``, ``defenses``, ``attacks`` -> name in tables -> specs with every option.
     """
 
     data: Mapping[str, PlannedData]
@@ -163,3 +166,4 @@ class Plan:
     cells: tuple[PlannedCell, ...]
     lines: tuple[PlannedLines, ...]
     steps: tuple[Step, ...]
+    configurations: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]

@@ -78,7 +78,7 @@ def test_steps_run_on_a_scheduler_of_the_users(tmp_path: Path) -> None:
 def test_a_scheduler_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan, store = prepare(tmp_path)
     monkeypatch.setattr("bench.runner.CONNECT_TIMEOUT", "1s")
-    with pytest.raises(InputError, match="expected a Dask scheduler at tcp://127.0.0.1:1"):
+    with pytest.raises(InputError, match=r"expected a Dask scheduler at tcp://127\.0\.0\.1:1"):
         run_steps(
             new_steps(plan, step_states(plan, store))[:1],
             store.root,

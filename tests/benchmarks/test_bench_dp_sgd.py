@@ -52,7 +52,7 @@ def test_step_under_dp_sgd_against_an_undefended_one(benchmark: BenchmarkFixture
     start = time.perf_counter()
     plain()
     undefended_s = time.perf_counter() - start
-    benchmark.pedantic(private, rounds=2, warmup_rounds=1)
+    benchmark.pedantic(private, rounds=2, warmup_rounds=1)  # type: ignore[no-untyped-call]
     if benchmark.stats is not None:  # None under --benchmark-disable
         benchmark.extra_info["undefended_s"] = undefended_s
         benchmark.extra_info["ratio"] = benchmark.stats.stats.min / undefended_s

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from functools import cache
 
-import dp_accounting
+import dp_accounting  # type: ignore[import-untyped]
 import pytest
-from dp_accounting.pld import PLDAccountant
+from dp_accounting.pld import PLDAccountant  # type: ignore[import-untyped]
 from dp_cases import context, request, tiny
 from pydantic import ValidationError
 
@@ -37,15 +37,15 @@ SETTINGS = [
     (10, 100, 50.0, 100, 1e-5),
     (4, 1000, 1.1, 5000, 1e-7),
     (30, 100, 10.0, 3000, 1e-4),
-    (5, 100, 0.8, 300, 1e-2),
+    (5, 100, 0.8, 300, 5e-3),
     (64, 250, 3.0, 2000, 1e-4),
     (32, 1000, 0.9, 100, 1e-6),
     (16, 100, 1.5, 400, 1e-5),
     (8, 100, 2.5, 4000, 1e-4),
     (6, 10, 1.2, 30, 1e-3),
     (2, 400_000, 0.7, 10_000, 1e-8),
-    (2, 200_000, 0.5, 10, 1e-5),
-    (10, 20, 200.0, 5, 0.3),
+    (2, 200_000, 0.5, 10, 1e-6),
+    (10, 20, 200.0, 5, 0.04),
 ]
 
 
@@ -80,7 +80,8 @@ def test_the_claim_agrees_with_an_independent_accountant(setting: tuple[int, int
     claim = claim_of(*setting)
     truth = independent_epsilon(min(1.0, batch_size / expected), sigma, steps, delta)
     assert claim.epsilon is not None
-    assert truth - 1e-3 <= claim.epsilon <= truth + 1.01 * (EPS_ERROR + 0.01 * truth) + 1e-3
+    # The accountant returns its upper bound, so the claim lies about its stated error above the truth.
+    assert truth - 1e-3 <= claim.epsilon <= truth + EPS_ERROR + 0.01 * truth + 1e-3
     assert claim.epsilon_rdp is not None
     assert claim.epsilon_rdp >= claim.epsilon
     assert (claim.delta, claim.noise_multiplier, claim.steps) == (delta, sigma, steps)

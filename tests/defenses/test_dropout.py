@@ -12,7 +12,7 @@ from torch import nn
 from bench.devices import Device
 from bench.errors import IncompatibleError
 from defenses.dropout import Dropout, add_dropout
-from targets.base import Draw
+from targets.base import Draw, Networks
 from targets.nets.dropout import SeededDropout
 from targets.training import build_networks, set_mode
 
@@ -94,6 +94,6 @@ def test_unknown_roles_are_refused() -> None:
 
 
 def test_a_network_without_activations_is_refused() -> None:
-    networks = {"encoder": (nn.Sequential(nn.Flatten(), nn.Linear(120, 1)),)}
+    networks: Networks = {"encoder": (nn.Sequential(nn.Flatten(), nn.Linear(120, 1)),)}
     with pytest.raises(IncompatibleError, match=r"dropout finds no activation to follow in \['encoder'\]"):
         Dropout(roles=["encoder"]).adapt_networks(networks, context(AutoEncoder()))

@@ -40,7 +40,7 @@ class BothPrivate(DCGAN):
     """Its generator's phase reads real records too."""
 
     name = "both_private"
-    private_roles = ("discriminator", "generator")
+    private_roles = ("discriminator", "generator")  # type: ignore[assignment]
 
     def phases(self) -> tuple[Phase, ...]:
         discriminator, generator = super().phases()
@@ -51,7 +51,7 @@ class Uncovered(DCGAN):
     """Says that its generator reads real records, but updates it in a public phase."""
 
     name = "uncovered"
-    private_roles = ("discriminator", "generator")
+    private_roles = ("discriminator", "generator")  # type: ignore[assignment]
 
 
 @pytest.mark.parametrize(
@@ -137,10 +137,10 @@ def test_a_private_layer_with_buffers_is_refused_with_the_reason() -> None:
         name = "spectral"
 
         def adapt_networks(self, networks: Networks, context: TrainingContext) -> Networks:
-            spectral_norm(networks["discriminator"][0][0])
+            spectral_norm(next(networks["discriminator"][0].children()))
             return networks
 
-    with pytest.raises(IncompatibleError, match="per-record gradients are not possible in dcgan: .*buffers"):
+    with pytest.raises(IncompatibleError, match=r"per-record gradients are not possible in dcgan: .*buffers"):
         Private(tiny(), (SpectralNorm(),))
 
 

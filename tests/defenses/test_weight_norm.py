@@ -10,6 +10,7 @@ from torch import nn
 from bench.errors import IncompatibleError
 from bench.rng import torch_generator
 from defenses.weight_norm import WeightNorm
+from targets.base import Networks
 from targets.training import build_networks, train
 
 LAYERS = (nn.Conv2d, nn.Linear, nn.ConvTranspose2d)
@@ -28,16 +29,16 @@ def test_the_weight_is_length_times_direction_per_output(role: str) -> None:
     assert len(layers(fresh)) == len(layers(plain)) >= 2
     for at_start, after, before in zip(layers(fresh), layers(trained), layers(plain), strict=True):
         torch.testing.assert_close(at_start.weight, before.weight, rtol=1e-6, atol=1e-8)
-        parts = after.parametrizations.weight  # type: ignore[union-attr]
-        length, direction = parts.original0.detach(), parts.original1.detach()  # type: ignore[union-attr]
+        state = dict(after.named_parameters())
+        length, direction = (state[f"parametrizations.weight.original{i}"].detach() for i in (0, 1))
         # One length per output channel: dimension 1 of a transposed convolution, 0 of the others.
         out = 1 if isinstance(after, nn.ConvTranspose2d) else 0
-        assert [n for n in length.shape if n > 1] in ([], [direction.shape[out]])  # type: ignore[operator, index]
-        for channel in range(direction.shape[out]):  # type: ignore[index, arg-type]
-            v = direction.select(out, channel).double()  # type: ignore[operator]
-            expected = float(length.flatten()[channel]) * v / v.norm()  # type: ignore[operator, index]
-            found = after.weight.select(out, channel).detach().double()  # type: ignore[operator]
-            torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-8)
+        assert length.numel() == length.shape[out] == direction.shape[out]
+        effective = after.weight.detach().double()  # type: ignore[operator]
+        for channel in range(direction.shape[out]):
+            v = direction.select(out, channel).double()
+            expected = float(length.flatten()[channel]) * v / v.norm()
+            torch.testing.assert_close(effective.select(out, channel), expected, rtol=1e-5, atol=1e-8)
         assert not torch.equal(after.weight, before.weight)  # type: ignore[arg-type]
 
 
@@ -56,6 +57,6 @@ def test_unknown_roles_are_refused() -> None:
 
 
 def test_a_network_without_layers_is_refused() -> None:
-    networks = {"encoder": (nn.Sequential(nn.Flatten(), nn.LayerNorm(4)),)}
+    networks: Networks = {"encoder": (nn.Sequential(nn.Flatten(), nn.LayerNorm(4)),)}
     with pytest.raises(IncompatibleError, match=r"weight_norm finds no layer to normalise in \['encoder'\]"):
         WeightNorm(roles=["encoder"]).adapt_networks(networks, context(AutoEncoder()))

@@ -99,8 +99,15 @@ def test_stopping_does_not_read_the_private_loss_where_a_claim_is_made() -> None
 
 
 @pytest.mark.parametrize("half", ["private", "public"])
-def test_divergence_under_dp_sgd_is_still_found_and_every_noisy_step_stays_claimed(half: str) -> None:
+def test_a_gradient_that_overflows_under_dp_sgd_counts_as_nothing(half: str) -> None:
+    """A clip multiplies, and 0 * NaN is NaN: unbounded, one record would show in the weights of everybody."""
     result = run(bomb(7, math.nan, half=half), DPSGD(noise_multiplier=1.0))
+    assert (result.status, result.steps_done) == ("completed", 60)
+    assert all(bool(torch.isfinite(w).all()) for w in weights(result.networks).values())
+
+
+def test_divergence_under_dp_sgd_is_still_found_and_every_noisy_step_stays_claimed() -> None:
+    result = run(bomb(7, math.nan, "generator", "public"), DPSGD(noise_multiplier=1.0))
     assert (result.status, result.steps_done) == ("diverged", 7)
     assert result.claim is not None
     # Losses are looked at every 25 steps: 18 more noisy updates were made than the history shows.

@@ -44,9 +44,9 @@ def test_a_matrix_takes_them(written: Path) -> None:
     (written / "matrix.yaml").write_text(MATRIX, "utf-8")
     plan = build_plan(load_matrix(written / "matrix.yaml"))
     cells = {cell.id for cell in plan.cells if cell.step is not None}
-    for target in ("dcgan", "my_target(width=16)"):
-        for defense in ("none", "my_defense(strength=0.2)"):
-            for attack in ("nearest_sample", "my_attack(neighbours=2)"):
+    for target in ("dcgan", "my_target"):
+        for defense in ("none", "my_defense"):
+            for attack in ("nearest_sample", "my_attack"):
                 assert f"digits/{target}/{defense}/0/{attack}" in cells
     assert not any(trial.refused for trial in plan.trials)
 

@@ -102,12 +102,12 @@ def test_what_a_key_depends_on(
 
 def test_an_option_of_one_defense_touches_its_trials_alone(plan: Any) -> None:
     before, after = plan(), plan(defenses=["none", {"name": "dropout", "rate": 0.3}])
-    assert by_label(before, "train digits/dcgan(steps=30,width=4)/none/0").key in keys(after, "train")
-    assert by_label(before, "train digits/dcgan(steps=30,width=4)/dropout/0").key not in keys(after, "train")
+    assert by_label(before, "train digits/dcgan/none/0").key in keys(after, "train")
+    assert by_label(before, "train digits/dcgan/dropout/0").key not in keys(after, "train")
 
 
 def test_a_preflight_is_an_order_and_not_part_of_a_trainings_identity(plan: Any) -> None:
-    train = by_label(plan(), "train digits/dcgan(steps=30,width=4)/none/0")
+    train = by_label(plan(), "train digits/dcgan/none/0")
     assert train.gate is not None
     assert "preflight" not in train.upstream
     assert train.gate in train.before()
@@ -132,7 +132,7 @@ def test_an_incompatible_pair_blocks_its_cells_with_the_reason(plan: Any, tmp_pa
 
 def test_a_diverged_training_ends_its_cells(plan: Any, tmp_path: Path) -> None:
     made, store = plan(), Store(tmp_path / "store")
-    train = by_label(made, "train digits/dcgan(steps=30,width=4)/dropout/1")
+    train = by_label(made, "train digits/dcgan/dropout/1")
     put(store, train, {"status": "diverged", "steps_done": 7})
     states = step_states(made, store)
     ends = {(c.trial.defense, c.trial.seed): cell_state(c, states) for c in made.cells if not c.attack.control}
@@ -143,7 +143,7 @@ def test_a_diverged_training_ends_its_cells(plan: Any, tmp_path: Path) -> None:
 
 def test_a_failure_is_remembered_and_tried_again(plan: Any, tmp_path: Path) -> None:
     made, store = plan(), Store(tmp_path / "store")
-    step = by_label(made, "attack digits/dcgan(steps=30,width=4)/none/0/nearest_sample")
+    step = by_label(made, "attack digits/dcgan/none/0/nearest_sample")
     store.note_failure(step.kind, step.key, "planted failure")
     states = step_states(made, store)
     (cell,) = [c for c in made.cells if c.step is not None and c.step.key == step.key]
