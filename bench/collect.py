@@ -38,7 +38,7 @@ def collect(resolved: ResolvedMatrix, plan: Plan, store: Store) -> Results:
         lines=tuple(_lines(lines, store) for lines in plan.lines),
         splits={label: dict(data.split.ids) for label, data in plan.data.items()},
         fingerprints={label: data.fingerprint for label, data in plan.data.items()},
-        duplicates={label: data.split.duplicates for label, data in plan.data.items()},
+        duplicates={label: data.split.duplicates() for label, data in plan.data.items()},
     )
 
 

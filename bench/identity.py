@@ -101,6 +101,7 @@ def source_fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
+@cache
 def imported_modules(file: Path) -> list[str]:
     """Absolute names of all modules that a file may import, inside functions too; sorted.
 

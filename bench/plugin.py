@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
@@ -51,10 +52,18 @@ class Plugin:
 
     def spec(self) -> dict[str, Any]:
         """Name and *all* options as JSON values: what identifies this instance."""
+        return dict(self._spec)
+
+    @cached_property
+    def _spec(self) -> dict[str, Any]:
         return {"name": self.name, **self.options.model_dump(mode="json")}
 
     def label(self) -> str:
         """Name and the options that differ from their defaults, as shown in tables."""
+        return self._label
+
+    @cached_property
+    def _label(self) -> str:
         changed = [
             f"{name}={_short(getattr(self.options, name))}"
             for name, field in type(self.options).model_fields.items()

@@ -130,6 +130,8 @@ def _client(workers: int, address: str | None) -> Iterator[Any]:
             raise InputError(f"expected a Dask scheduler at {address}, could not reach one: {error}") from error
         return
     settings = {
+        # No queue on the scheduler: with one, steps start in the order in which they were submitted, not by priority.
+        "distributed.scheduler.worker-saturation": "inf",
         "distributed.worker.memory.target": False,
         "distributed.worker.memory.spill": False,
         "distributed.worker.memory.pause": False,

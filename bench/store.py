@@ -81,17 +81,19 @@ class Store:
 
     def find(self, kind: str, key: str) -> Artifact | None:
         """The artifact, or None: what has no valid manifest does not exist."""
-        folder = self.folder(kind, key)
+        folder = os.path.join(self.root, kind, key)  # not a Path: planning asks this for every step of a large matrix
         try:
-            text = (folder / MANIFEST).read_text("utf-8")
+            with open(os.path.join(folder, MANIFEST), encoding="utf-8") as file:
+                text = file.read()
             manifest = json.loads(text)
             files = {str(name): str(entry["sha256"]) for name, entry in manifest["files"].items()}
-            sizes_fit = all(os.stat(folder / n).st_size == entry["size"] for n, entry in manifest["files"].items())
+            sizes = {name: entry["size"] for name, entry in manifest["files"].items()}
+            sizes_fit = all(os.stat(os.path.join(folder, name)).st_size == size for name, size in sizes.items())
             if not sizes_fit or manifest["key"] != key:
                 return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
-        return Artifact(folder, files, hashlib.sha256(text.encode()).hexdigest())
+        return Artifact(Path(folder), files, hashlib.sha256(text.encode()).hexdigest())
 
     def damaged(self, artifact: Artifact) -> list[str]:
         """Files of an artifact that are not what was written."""
@@ -163,10 +165,21 @@ class Store:
     def clear_failure(self, kind: str, key: str) -> None:
         (self.root / FAILURE / f"{kind}-{key}.json").unlink(missing_ok=True)
 
-    def failure(self, kind: str, key: str) -> str | None:
-        """Why the step failed when it was last tried, or None."""
-        path = self.root / FAILURE / f"{kind}-{key}.json"
-        return str(json.loads(path.read_text("utf-8"))["reason"]) if path.is_file() else None
+    def failures(self) -> dict[str, str]:
+        """``kind-key`` of every step that failed when it was last tried -> why."""
+        return {
+            path.stem: str(json.loads(path.read_text("utf-8"))["reason"])
+            for path in sorted((self.root / FAILURE).glob("[!.]*.json"))
+        }
+
+    def costs(self) -> Iterator[dict[str, Any]]:
+        """What every stored step cost, without a look at what it made."""
+        for kind, key in self.entries():
+            try:
+                with open(os.path.join(self.root, kind, key, COST), encoding="utf-8") as file:
+                    yield json.load(file)
+            except FileNotFoundError:
+                continue
 
     def entries(self) -> Iterator[tuple[str, str]]:
         """(kind, key) of everything that looks like an artifact."""

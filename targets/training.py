@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import torch
 
 CHECK_EVERY = 25  # steps between looks at the losses for divergence; looking costs a wait for the device
-SNAPSHOTS = 10  # stability metrics compare the last with the best over at least 8
+SNAPSHOTS = 8  # the least over which stability metrics compare the last with the best
 
 Progress = Callable[[int, int], None]
 

@@ -23,8 +23,8 @@ def test_the_example_defense_of_contributing_works(tmp_path: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.DOTALL)
     (tmp_path / "flooding.py").write_text(blocks[0], "utf-8")
     assert len(blocks[0].splitlines()) <= 25
-    # A level that the loss crosses within the few steps of the contract.
-    contracts.check_defense(get("defenses", "./flooding.py:Flooding", tmp_path)(level=0.68), steps=40)
+    # A level that every loss of the first few steps is below, so that the defense has something to do.
+    contracts.check_defense(get("defenses", "./flooding.py:Flooding", tmp_path)(level=2.0))
 
 
 def test_ci_runs_the_readme_word_for_word() -> None:

@@ -129,11 +129,15 @@ def attack_rows(results: Results) -> tuple[AttackRow, ...]:
     for cell in results.cells:
         groups.setdefault((cell.dataset, cell.target, cell.defense, cell.attack), []).append(cell)
     composed: dict[tuple[str, bytes, bytes], NDArray[np.int64]] = {}
-    return tuple(_attack_row(cells, results, composed) for cells in groups.values())
+    summaries: dict[tuple[str, ...], PrivacySummary] = {}
+    return tuple(_attack_row(cells, results, composed, summaries) for cells in groups.values())
 
 
 def _attack_row(
-    cells: Sequence[Cell], results: Results, composed: dict[tuple[str, bytes, bytes], NDArray[np.int64]]
+    cells: Sequence[Cell],
+    results: Results,
+    composed: dict[tuple[str, bytes, bytes], NDArray[np.int64]],
+    summaries: dict[tuple[str, ...], PrivacySummary],
 ) -> AttackRow:
     first = cells[0]
     done = tuple(cell for cell in cells if cell.status == "completed")
@@ -149,13 +153,13 @@ def _attack_row(
             size, seed = int(results.settings["sets"]), derive_seed(0, "sets", first.dataset)
             composed[same] = compose_sets(ids, membership, size, seed)
         set_id = composed[same]
-        summary = summarise(
-            scores,
-            done[0].membership,
-            set_id,
-            bootstrap_seed(first.dataset),
-            int(results.settings["resamples"]),
-        )
+        # A control sees no release, so all rows of a data set share its artifacts: resample them once.
+        shared = (first.dataset, *(cell.artifact for cell in done))
+        summary = summaries.get(shared) if all(shared) else None
+        if summary is None:
+            resamples = int(results.settings["resamples"])
+            summary = summarise(scores, membership, set_id, bootstrap_seed(first.dataset), resamples)
+            summaries[shared] = summary
     status, reason = joint_status((cell.status, cell.seed, cell.reason) for cell in cells)
     seconds = [cell.cost.wall_s for cell in done if cell.cost is not None]
     row = AttackRow(

@@ -61,7 +61,10 @@ class RocLine:
 def save(figure: Figure, path: Path) -> None:
     """Writes a PNG without anything that differs between runs."""
     FigureCanvasAgg(figure)
-    figure.savefig(path, dpi=DPI, metadata=METADATA, facecolor="white", pil_kwargs={"optimize": True})
+    figure.set_dpi(DPI)
+    figure.draw_without_rendering()  # lays the figure out once; with an engine left in place saving would draw twice
+    figure.set_layout_engine(None)
+    figure.savefig(path, dpi=DPI, metadata=METADATA, facecolor="white")
 
 
 def draw_scatter(path: Path, title: str, points: Sequence[Point], lines: Mapping[str, float]) -> None:

@@ -8,8 +8,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.board import draw, page, tables
+from bench.board import current, draw, page, tables
 from bench.board.rows import Board
+from bench.board.terminal import leaderboard_text
 from bench.errors import InputError
 
 OWN = frozenset(
@@ -20,6 +21,8 @@ OWN = frozenset(
         "leaderboard.json",
         "leaderboard.md",
         "index.html",
+        current.NOTE,
+        current.TEXT,
         "plots",
         "scores",
         "splits",
@@ -65,6 +68,8 @@ def write_board(board: Board, folder: Path) -> BoardFiles:
         tables.write_tables(board, fresh)
         drawn = draw.write_plots(board, fresh)
         page.write_page(board, drawn, fresh)
+        (fresh / current.TEXT).write_text(leaderboard_text(board, width=current.TEXT_WIDTH), "utf-8")
+        current.write_note(board.results, fresh)
         files = tuple(sorted(p.relative_to(fresh).as_posix() for p in fresh.rglob("*") if p.is_file()))
         for path in kept:
             _copy(path, fresh / path.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections import Counter
 from pathlib import Path
@@ -31,6 +32,7 @@ def plan(
     from bench.plan.estimate import estimate
     from bench.plan.status import cell_state, new_steps, step_states
 
+    gc.disable()  # a large plan is many small objects, and the process ends with it
     planned = make_plan(matrix, results, device)
     states = step_states(planned.plan, planned.store)
     counts: Counter[str] = Counter()

@@ -11,12 +11,10 @@ import typer
 from bench.cli.common import DeviceOption, MatrixArgument, Planned, ResultsOption, duration, make_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bench.plan.graph import Step
-
-
-PLAIN_WIDTH = 150  # columns of the table where there is no terminal to ask
+    from bench.results import Results
 
 
 def run(
@@ -64,7 +62,7 @@ def run(
         _compute(planned, steps, workers, cluster)
     else:
         print("everything is stored already; nothing to compute", file=sys.stderr)
-    sys.exit(finish(planned))
+    sys.exit(finish(planned, keep_current=not steps))
 
 
 def _compute(planned: Planned, steps: Sequence[Step], workers: int | None, cluster: str | None) -> None:
@@ -95,21 +93,24 @@ def _compute(planned: Planned, steps: Sequence[Step], workers: int | None, clust
 def _priority(step: Step) -> float:
     """Preflights first, since the estimate rests on them; then long trainings, so that none ends the run alone."""
     if step.kind == "preflight":
-        return float("inf")
+        return 1e9
     return float(step.work) if step.kind == "train" else 0.0
 
 
-def finish(planned: Planned) -> int:
-    """Write the board, print it, and return the exit code: 1 if a cell or trial failed."""
-    from bench.board.rows import build
-    from bench.board.terminal import leaderboard_text
-    from bench.board.write import write_board
+def finish(planned: Planned, keep_current: bool = False) -> int:
+    """Write the board, print it, and return the exit code: 1 if a cell or trial failed.
+
+    Args:
+        keep_current: leave a board that is still what the results give.
+    """
+    from bench.board.current import TEXT, is_current
     from bench.collect import adaptive_attacks, collect
 
     found = collect(planned.resolved, planned.plan, planned.store)
-    made = build(found, adaptive_attacks(planned.plan))
-    write_board(made, planned.folder)
-    print(leaderboard_text(made, width=None if sys.stdout.isatty() else PLAIN_WIDTH, colour=sys.stdout.isatty()))
+    if keep_current and is_current(found, planned.folder):
+        print((planned.folder / TEXT).read_text("utf-8"))
+    else:
+        _write(found, adaptive_attacks(planned.plan), planned.folder)
     print(f"\nThe board: {planned.folder / 'index.html'}")
     failed = [f"{t.dataset}/{t.target}/{t.defense}/{t.seed}: {t.reason}" for t in found.trials if t.status == "failed"]
     failed += [
@@ -120,3 +121,15 @@ def finish(planned: Planned) -> int:
     for line in failed:
         print(f"failed: {line}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _write(found: Results, adaptive: Mapping[str, Sequence[str]], folder: Path) -> None:
+    from bench.board.current import TEXT_WIDTH
+    from bench.board.rows import build
+    from bench.board.terminal import leaderboard_text
+    from bench.board.write import write_board
+
+    board = build(found, adaptive)
+    write_board(board, folder)
+    terminal = sys.stdout.isatty()
+    print(leaderboard_text(board, width=None if terminal else TEXT_WIDTH, colour=terminal))

@@ -54,18 +54,27 @@ class Split:
         ids: role -> record ids, sorted.
         membership: ``fixed``, or ``coin`` where each audit record joined by a fair coin of its own.
         expected_members: the number of members that is public knowledge (half the pool under ``coin``).
-        duplicates: records of one role that stand exactly alike in another role.
     """
 
     records: Records
     ids: Mapping[str, NDArray[np.int64]]
     membership: Literal["fixed", "coin"]
     expected_members: int
-    duplicates: int
 
     def role(self, name: str) -> Records:
         """The records of one role."""
         return self.records.by_id(self.ids[name])
+
+    def duplicates(self) -> int:
+        """How many records of one role stand exactly alike in another role."""
+        roles: dict[bytes, set[str]] = {}
+        counts: dict[bytes, int] = {}
+        for role in self.ids:
+            for row in self.role(role).x:
+                content = row.tobytes()
+                roles.setdefault(content, set()).add(role)
+                counts[content] = counts.get(content, 0) + 1
+        return sum(counts[content] for content, where in roles.items() if len(where) > 1)
 
     def candidates(self) -> tuple[Records, NDArray[np.bool_]]:
         """Members and non-members sorted by id, and which of them are members."""
@@ -103,7 +112,7 @@ def make_split(loaded: Records | None, request: SplitRequest, base_dir: Path) ->
     problems = [f"expected at least one record as {r}, got none" for r in ("members", "nonmembers") if not len(ids[r])]
     if problems:
         raise InputError(problems)
-    return Split(records, ids, request.membership, expected, _duplicates(records, ids))
+    return Split(records, ids, request.membership, expected)
 
 
 def _counts(request: SplitRequest, free: int) -> dict[str, int]:
@@ -186,14 +195,3 @@ def _toss(
     pool = np.sort(np.concatenate([ids["members"], ids["nonmembers"]]))
     joins = RecordRng(seed, "coin").uniform(pool) < 0.5
     return {**ids, "members": pool[joins], "nonmembers": pool[~joins]}, len(pool) // 2
-
-
-def _duplicates(records: Records, ids: Mapping[str, NDArray[np.int64]]) -> int:
-    roles: dict[bytes, set[str]] = {}
-    counts: dict[bytes, int] = {}
-    for role, members in ids.items():
-        for row in records.by_id(members).x:
-            content = row.tobytes()
-            roles.setdefault(content, set()).add(role)
-            counts[content] = counts.get(content, 0) + 1
-    return sum(counts[content] for content, where in roles.items() if len(where) > 1)

@@ -72,10 +72,11 @@ class _Builder:
                         if self.resolved.excludes(entry, target, stack, seed):
                             continue
                         trial = self._trial(planned, target, stack, seed)
+                        spec = self._spec(planned, target, stack, seed)
                         any_trial = any_trial or not trial.refused
                         for attack in attacks:
                             if not self.resolved.excludes(entry, target, stack, seed, attack):
-                                self.cells.append(self._cell(planned, target, stack, trial, attack))
+                                self.cells.append(self._cell(planned, target, stack, trial, attack, spec))
                 if any_trial:
                     self._reference_lines(planned, target)
         return Plan(
@@ -249,6 +250,17 @@ class _Builder:
         steps["untrained"] = self._quality(data, {"sample": sample}, f"quality {where} untrained line")
         self.lines.append(PlannedLines(data.label, self._name(target), steps))
 
+    def _spec(self, data: PlannedData, target: Target, stack: tuple[Defense, ...], seed: int) -> TrialSpec:
+        return TrialSpec(
+            schema=data.schema,
+            members=data.split.expected_members,
+            sizes={role: len(ids) for role, ids in data.split.ids.items()},
+            target=target.spec(),
+            defenses=tuple(d.spec() for d in stack),
+            seed=seed,
+            samples=self.resolved.matrix.samples,
+        )
+
     def _cell(
         self,
         data: PlannedData,
@@ -256,19 +268,11 @@ class _Builder:
         stack: tuple[Defense, ...],
         trial: PlannedTrial,
         attack: Attack,
+        spec: TrialSpec,
     ) -> PlannedCell:
         name = self.names["attacks"][attack.label()]
         if trial.refused:
             return PlannedCell(trial, attack, name, "", None)
-        spec = TrialSpec(
-            schema=data.schema,
-            members=data.split.expected_members,
-            sizes={role: len(ids) for role, ids in data.split.ids.items()},
-            target=target.spec(),
-            defenses=tuple(d.spec() for d in stack),
-            seed=trial.seed,
-            samples=self.resolved.matrix.samples,
-        )
         if (reason := attack.not_applicable(spec, frozenset(target.roles))) is not None:
             return PlannedCell(trial, attack, name, reason, None)
         upstream: dict[str, Step] = {"data": data.step}
@@ -286,7 +290,7 @@ class _Builder:
             "profile": attack.name,
         }
         label = f"attack {trial.dataset}/{trial.target}/{trial.defense}/{trial.seed}/{name}"
-        work = len(data.split.ids["members"]) + len(data.split.ids["nonmembers"])
+        work = spec.sizes["members"] + spec.sizes["nonmembers"]
         step = self._add("attack", config, upstream, [("attacks", attack)], label, work)
         return PlannedCell(trial, attack, name, "", step, tuple(models.values()))
 

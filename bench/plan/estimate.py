@@ -32,10 +32,8 @@ class History:
         self.per_item: dict[str, list[float]] = {}
         self.memory: dict[str, list[float]] = {}
         wanted = {step.profile for step in steps}
-        for kind, key in store.entries():
-            artifact = store.find(kind, key)
-            cost = artifact.cost() if artifact else None
-            if not cost or cost.get("profile") not in wanted:
+        for cost in store.costs():
+            if cost.get("profile") not in wanted:
                 continue
             self.per_item.setdefault(cost["profile"], []).append(cost["wall_s"] / max(1, cost["items"]))
             if cost.get("peak_mem_mib"):

@@ -25,6 +25,7 @@ class State:
 def step_states(plan: Plan, store: Store) -> dict[str, State]:
     """State by step id; a step is blocked when anything before it found a reason."""
     states: dict[str, State] = {}
+    failures = store.failures()
     ends: dict[str, str | None] = {}
     for step in plan.steps:
         reasons = [
@@ -37,7 +38,7 @@ def step_states(plan: Plan, store: Store) -> dict[str, State]:
         elif reason is not None:
             states[step.id] = State("blocked", reason)
         else:
-            states[step.id] = State("new", store.failure(step.kind, step.key) or "")
+            states[step.id] = State("new", failures.get(step.id, ""))
         ends[step.id] = finding(store, step.kind, step.key) if states[step.id].state == "cached" else None
     return states
 

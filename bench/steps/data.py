@@ -31,7 +31,6 @@ def _write(folder: Path, split: Split) -> None:
             "schema": records.schema.to_json(),
             "membership": split.membership,
             "expected_members": split.expected_members,
-            "duplicates": split.duplicates,
         },
     )
 
@@ -47,4 +46,4 @@ def load_split(artifact: Artifact) -> Split:
         Schema.from_json(facts["schema"]),
     )
     ids = {role: arrays[f"role_{role}"] for role in ROLES}
-    return Split(records, ids, facts["membership"], facts["expected_members"], facts["duplicates"])
+    return Split(records, ids, facts["membership"], facts["expected_members"])

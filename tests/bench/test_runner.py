@@ -109,7 +109,7 @@ def test_a_missing_input_is_a_failure_that_says_so(tmp_path: Path) -> None:
     outcome = execute(Task.of(sample), store.root)
     assert outcome.status == "failed"
     assert "expected its input" in outcome.reason
-    assert store.failure(sample.kind, sample.key) == outcome.reason
+    assert store.failures() == {sample.id: outcome.reason}
 
 
 def test_a_step_is_done_once_and_measured(tmp_path: Path) -> None:

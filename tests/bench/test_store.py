@@ -191,12 +191,12 @@ def test_a_lock_lets_one_in_at_a_time(tmp_path: Path) -> None:
 
 def test_failures_are_remembered_until_cleared(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    assert store.failure("train", KEY) is None
+    assert store.failures() == {}
     store.note_failure("train", KEY, "out of memory")
-    assert store.failure("train", KEY) == "out of memory"
+    assert store.failures() == {f"train-{KEY}": "out of memory"}
     assert list(store.entries()) == []
     store.clear_failure("train", KEY)
-    assert store.failure("train", KEY) is None
+    assert store.failures() == {}
 
 
 def test_equal_arrays_are_equal_bytes_whatever_the_order_and_the_clock(

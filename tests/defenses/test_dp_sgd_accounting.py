@@ -12,6 +12,8 @@ from dp_cases import context, request, tiny
 from pydantic import ValidationError
 
 from bench.errors import InputError
+from bench.identity import ROOT
+from bench.matrix import load_matrix
 from bench.results import PrivacyClaim
 from defenses.base import Defense
 from defenses.clip_only import ClipOnly
@@ -98,6 +100,27 @@ def test_the_noise_found_spends_the_budget_and_not_more(epsilon: float, delta: f
     truth = independent_epsilon(rate, sigma, steps, delta)
     assert truth <= epsilon
     assert truth >= epsilon - 3 * EPS_ERROR - 0.01 * epsilon
+
+
+def test_the_quickstarts_claim_is_confirmed_by_an_independent_accountant() -> None:
+    resolved = load_matrix(ROOT / "matrix.yaml")
+    ((_, split),) = resolved.datasets
+    (target,) = resolved.targets
+    (defense,) = [stack[0] for stack in resolved.defenses if stack[0].name == "dp_sgd"]
+    assert isinstance(split.members, int)
+    rate, steps, options = target.options.batch_size / split.members, target.options.steps, defense.options
+    assert options.epsilon <= 10
+    claim = claim_of(
+        target.options.batch_size,
+        split.members,
+        noise_for(options.epsilon, options.delta, rate, steps),
+        steps,
+        options.delta,
+    )
+    truth = independent_epsilon(rate, claim.noise_multiplier, steps, options.delta)
+    assert claim.epsilon is not None
+    assert truth - 1e-3 <= claim.epsilon <= truth + EPS_ERROR + 0.01 * truth
+    assert claim.epsilon <= options.epsilon
 
 
 def test_a_budget_below_the_accountants_error_is_the_users_error() -> None:

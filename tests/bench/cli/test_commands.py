@@ -52,6 +52,18 @@ def test_a_corrupt_npz(tmp_path: Path) -> None:
     assert "damaged" in done.stderr
 
 
+def test_a_missing_extra_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "flows.py").write_text(
+        "import nosuchflows\n\nfrom bench.attacks.base import Attack\n\n\n"
+        'class Flows(Attack):\n    """Needs an extra."""\n\n    name = "flows"\n    access = "samples"\n'
+    )
+    done = bench("plan", write_matrix(tmp_path, TINY.replace("- nearest_sample", '- "./flows.py:Flows"')))
+    assert done.returncode == 2
+    assert "nosuchflows" in done.stderr
+    assert "install" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("command", [["run", "nowhere.yaml"], ["plan", "nowhere.yaml"], ["board", "nowhere.yaml"]])
 def test_a_matrix_that_is_not_there(tmp_path: Path, command: list[str]) -> None:
     done = bench(*command, cwd=tmp_path)

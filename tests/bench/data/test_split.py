@@ -153,13 +153,13 @@ def test_coins_that_cannot_be_tossed(tmp_path: Path, asked: dict[str, Any], mess
 def test_duplicates_across_roles_are_counted() -> None:
     records = loaded(60)
     split = make_split(records, request(split_seed=1), HERE)
-    assert split.duplicates == 0
+    assert split.duplicates() == 0
     x = records.x.copy()
     a, b = split.ids["members"][:2], split.ids["nonmembers"][:1]
     x[b] = x[a[:1]]  # a member and a non-member alike: two records
     x[split.ids["reference"][0]] = x[split.ids["reference"][1]]  # alike within a role: no leak
     twins = make_split(Records(records.ids, x, records.labels, records.schema), request(split_seed=1), HERE)
-    assert twins.duplicates == 2
+    assert twins.duplicates() == 2
 
 
 # Files of users.
