@@ -43,7 +43,7 @@ def split(n: int = 60) -> Split:
     records = noise_records(n)
     share = n // len(ROLES)
     ids = {role: records.ids[i * share : (i + 1) * share] for i, role in enumerate(ROLES)}
-    return Split(records, ids, "fixed", share, 0)
+    return Split(records, ids, "fixed", share)
 
 
 def train_task(stack: tuple[Defense, ...]) -> Task:

@@ -28,6 +28,7 @@ from defenses.weight_norm import WeightNorm
 from targets.base import Batch, Draw, Losses, Networks, Phase
 from targets.dcgan import DCGAN
 from targets.training import (
+    SNAPSHOTS,
     TrainingRequest,
     TrainingResult,
     _snapshot_steps,
@@ -230,18 +231,18 @@ def test_a_loop_written_out_trains_the_same_weights() -> None:
 def test_snapshot_steps_are_even_and_end_with_the_last(steps: int) -> None:
     found = _snapshot_steps(steps)
     assert list(found) == sorted(set(found))
-    assert len(found) == min(steps, 10) if steps >= 10 else len(found) <= steps
+    assert len(found) == min(steps, SNAPSHOTS) if steps >= SNAPSHOTS else len(found) <= steps
     assert found[-1:] == ((steps,) if steps else ())
-    if steps >= 10:
-        assert max(abs(step - steps * (i + 1) / 10) for i, step in enumerate(found)) <= 0.5
+    if steps >= SNAPSHOTS:
+        assert max(abs(step - steps * (i + 1) / SNAPSHOTS) for i, step in enumerate(found)) <= 0.5
 
 
 def test_snapshots_show_the_target_as_it_was_at_their_steps() -> None:
-    long = run(tiny(steps=20), snapshot_records=4)
-    assert long.snapshot_steps == tuple(range(2, 21, 2))
-    assert long.snapshots.shape == (10, 4, 1, 10, 12)
+    long = run(tiny(steps=2 * SNAPSHOTS), snapshot_records=4)
+    assert long.snapshot_steps == tuple(range(2, 2 * SNAPSHOTS + 1, 2))
+    assert long.snapshots.shape == (SNAPSHOTS, 4, 1, 10, 12)
     assert long.snapshots.dtype == np.uint8
-    for steps in (2, 10, 20):
+    for steps in (2, 10, 2 * SNAPSHOTS):
         short = run(tiny(steps=steps))
         made = generate(tiny(), short.networks, noise_records(1).schema, 4, 0, Device())
         assert np.array_equal(long.snapshots[steps // 2 - 1], made)
