@@ -5,9 +5,10 @@ Every other module takes a ``Device`` as an argument and never asks which kind i
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from bench.errors import InputError
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 DeviceKind = Literal["cpu", "cuda", "mps"]
 Precision = Literal["float32", "bf16"]
+KINDS: tuple[DeviceKind, ...] = get_args(DeviceKind)
+DEFAULT: DeviceKind = "cpu"
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,18 @@ def count(kind: DeviceKind) -> int:
     import torch
 
     return max(1, torch.cuda.device_count()) if kind == "cuda" else 1
+
+
+def of_worker(kind: DeviceKind, worker: int) -> Device:
+    """The device of one worker: GPUs are dealt out in turn."""
+    return Device(kind, worker % count(kind))
+
+
+def default_workers(kind: DeviceKind) -> int:
+    """One worker per core this process may use, or per GPU."""
+    if kind != "cpu":
+        return count(kind)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def require(kind: DeviceKind) -> None:

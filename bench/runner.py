@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from bench.devices import DeviceKind
 from bench.plan.graph import Step
 from bench.steps.execute import execute
 from bench.steps.task import Outcome, Task
+from bench.store import Store
 
 TOPIC = "leakboard-progress"
 CONNECT_TIMEOUT = "20s"
@@ -26,15 +25,6 @@ class Listener(Protocol):
 
     def step_ended(self, outcome: Outcome) -> None:
         """A step ended."""
-
-
-def default_workers(kind: DeviceKind) -> int:
-    """One worker per core this process may use, or per GPU."""
-    from bench.devices import count
-
-    if kind == "cpu":
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return count(kind)
 
 
 def run_steps(
@@ -83,11 +73,19 @@ def run_steps(
             if future.status == "finished":
                 outcome = future.result()
             else:  # the worker itself died, several times over
-                error = future.exception()
-                outcome = Outcome(step.kind, step.key, step.label, "failed", f"the worker process died: {error}")
+                outcome = _died(step, future.exception(), Store(store_root))
             outcomes.append(outcome)
             listener.step_ended(outcome)
     return outcomes
+
+
+def _died(step: Step, error: Any, store: Store) -> Outcome:
+    """The outcome of a step whose worker process was killed, and of those that waited for it."""
+    if getattr(error, "task", step.id) != step.id:
+        return Outcome(step.kind, step.key, step.label, "skipped", "a step before it killed its worker process")
+    reason = f"the worker process died, perhaps for lack of memory: {error}"
+    store.note_failure(step.kind, step.key, reason)
+    return Outcome(step.kind, step.key, step.label, "failed", reason)
 
 
 def work(task: Task, store_root: str, *upstream: Outcome) -> Outcome:
@@ -100,14 +98,7 @@ def work(task: Task, store_root: str, *upstream: Outcome) -> Outcome:
     def progress(done: int, total: int) -> None:
         worker.log_event(TOPIC, {"step": f"{task.kind}-{task.key}", "done": done, "total": total})
 
-    return execute(task, Path(store_root), upstream, _gpu(task, index), progress)
-
-
-def _gpu(task: Task, index: int) -> int:
-    from bench.devices import count
-
-    kind: DeviceKind = task.config.get("device", "cpu")
-    return 0 if kind == "cpu" else index % count(kind)
+    return execute(task, Path(store_root), upstream, index, progress)
 
 
 def _heard(event: Any, listener: Listener) -> None:
@@ -124,10 +115,11 @@ def _client(workers: int, address: str | None) -> Iterator[Any]:
 
     if address is not None:
         try:
-            with Client(address, timeout=CONNECT_TIMEOUT) as client:
-                yield client
-        except OSError as error:
+            remote = Client(address, timeout=CONNECT_TIMEOUT)
+        except (OSError, ValueError) as error:
             raise InputError(f"expected a Dask scheduler at {address}, could not reach one: {error}") from error
+        with remote:
+            yield remote
         return
     settings = {
         # No queue on the scheduler: with one, steps start in the order in which they were submitted, not by priority.

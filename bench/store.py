@@ -6,7 +6,6 @@ file; ``cost.json`` lies beside them, outside of the manifest, because what a st
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.canonical import canonical_json, sha256_file
+from bench.canonical import canonical_json, sha256_file, sha256_json
 from bench.errors import StoreError
 
 MANIFEST = "manifest.json"
@@ -34,7 +33,7 @@ class Artifact:
     Attributes:
         folder: where it lies.
         files: file name -> sha256.
-        digest: sha256 of the manifest: one hash for the whole artifact.
+        digest: one hash over the content of all files; equal content has equal digests, whatever its key.
     """
 
     folder: Path
@@ -93,7 +92,7 @@ class Store:
                 return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
-        return Artifact(Path(folder), files, hashlib.sha256(text.encode()).hexdigest())
+        return Artifact(Path(folder), files, sha256_json(files))
 
     def damaged(self, artifact: Artifact) -> list[str]:
         """Files of an artifact that are not what was written."""
@@ -192,6 +191,14 @@ class Store:
     def leftovers(self) -> list[Path]:
         """Temporary folders of processes that were killed."""
         return sorted(self.root.glob("*/.tmp-*"))
+
+
+def in_use(leftover: Path) -> bool:
+    """Whether the process of this machine that is filling a temporary folder is still there."""
+    import psutil
+
+    parts = leftover.name.split("-")
+    return len(parts) > 2 and parts[-2].isdigit() and psutil.pid_exists(int(parts[-2]))
 
 
 def size_of(folder: Path) -> int:

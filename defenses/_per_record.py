@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+from pydantic import Field
+
 from bench.devices import generator_device
 from bench.errors import IncompatibleError
 from bench.records import Schema
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 GradSampleMode = Literal["hooks", "functorch"]
 
 
-def refuses_per_record(defense: Defense, target: Target, schema: Schema, before: Sequence[Defense]) -> str | None:
+def refuses_per_record(defense: Defense, target: Target) -> str | None:
     """Why per-record clipping cannot be exact for this target, known without building it; None if it can."""
     private = [phase for phase in target.phases() if phase.private]
     if len(private) != 1:
@@ -36,6 +38,27 @@ def refuses_per_record(defense: Defense, target: Target, schema: Schema, before:
             "belongs to one record; use norm=group"
         )
     return None
+
+
+class PerRecordDefense(Defense):
+    """What ``clip_only`` and ``dp_sgd`` share: their options, when they refuse, and Poisson sampling."""
+
+    family = "privacy"
+    per_record = True
+
+    class Options(Defense.Options):
+        max_grad_norm: float = Field(1.0, gt=0, allow_inf_nan=False)
+        """Bound on the norm of one record's gradient over all private networks."""
+        mode: GradSampleMode = "hooks"
+        """How Opacus computes per-record gradients."""
+
+    options: Options
+
+    def refuses(self, target: Target, schema: Schema, before: Sequence[Defense]) -> str | None:
+        return super().refuses(target, schema, before) or refuses_per_record(self, target)
+
+    def poisson(self) -> bool:
+        return True
 
 
 class PerRecordUpdater(Updater):

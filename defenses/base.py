@@ -10,12 +10,13 @@ from bench.devices import Device
 from bench.errors import IncompatibleError
 from bench.plugin import Plugin, PluginOptions
 from bench.records import Records, Schema
-from targets.base import Batch, Draw, Losses, Networks, Phase, Target
+from targets.base import Batch, Draw, Losses, Networks, Phase, Target, modules
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
+    from torch import nn
 
     from bench.results import PrivacyClaim
     from targets.training import TrainingRequest, TrainingResult
@@ -141,6 +142,21 @@ class Defense(Plugin):
     ) -> NDArray[np.bool_] | None:
         """Which generated records may be released, as a mask; None releases all."""
         return None
+
+
+def asked_networks(
+    defense: Defense, networks: Networks, roles: Sequence[str], context: TrainingContext
+) -> list[nn.Module]:
+    """The networks of the roles that a defense's options name.
+
+    Raises:
+        IncompatibleError: the target has no such role.
+    """
+    if unknown := [role for role in roles if role not in networks]:
+        raise IncompatibleError(
+            f"{defense.name}: expected roles among {sorted(networks)} of {context.target.name}, got {unknown}"
+        )
+    return modules(networks, roles)
 
 
 def stack_refuses(defenses: Sequence[Defense], target: Target, schema: Schema) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Self
@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Self
 from pydantic import Field, model_validator
 
 from bench.errors import InputError
-from bench.records import Schema
 from bench.results import PrivacyClaim
-from defenses._per_record import GradSampleMode, PerRecordUpdater, refuses_per_record
-from defenses.base import Defense, TrainingContext, Updater
-from targets.base import Losses, Networks, Phase, Target
+from defenses._per_record import PerRecordDefense, PerRecordUpdater
+from defenses.base import TrainingContext, Updater
+from targets.base import Losses, Networks, Phase
 from targets.loader import sample_rate
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ EPS_ERROR = 0.01  # the PRV accountant's stated error of epsilon; also the toler
 SMALLEST_DELTA = 1e-9
 
 
-class DPSGD(Defense):
+class DPSGD(PerRecordDefense):
     """Differentially private training: clipped per-record gradients plus Gaussian noise.
 
     The claim covers every iterate of the private networks, for adding or removing one record. A generator that
@@ -39,20 +38,14 @@ class DPSGD(Defense):
         "Abadi et al., Deep Learning with Differential Privacy, CCS 2016, algorithm 1; accountant: Gopi, Lee and "
         "Wutschitz, Numerical Composition of Differential Privacy, NeurIPS 2021; on GANs: Xie et al., DPGAN, 2018"
     )
-    family = "privacy"
-    per_record = True
 
-    class Options(Defense.Options):
+    class Options(PerRecordDefense.Options):
         epsilon: float | None = Field(None, gt=0, allow_inf_nan=False)
         """Privacy budget at the end of training; the noise is found from it. Give this or ``noise_multiplier``."""
         noise_multiplier: float | None = Field(None, gt=0, allow_inf_nan=False)
         """Standard deviation of the noise over the clip norm. Give this or ``epsilon``."""
         delta: float = Field(1e-5, ge=SMALLEST_DELTA, lt=1)
         """Probability with which the guarantee may fail; well below 1 / members."""
-        max_grad_norm: float = Field(1.0, gt=0, allow_inf_nan=False)
-        """Bound on the norm of one record's gradient over all private networks."""
-        mode: GradSampleMode = "hooks"
-        """How Opacus computes per-record gradients."""
 
         @model_validator(mode="after")
         def _one_of(self) -> Self:
@@ -61,12 +54,6 @@ class DPSGD(Defense):
             return self
 
     options: Options
-
-    def refuses(self, target: Target, schema: Schema, before: Sequence[Defense]) -> str | None:
-        return super().refuses(target, schema, before) or refuses_per_record(self, target, schema, before)
-
-    def poisson(self) -> bool:
-        return True
 
     def updater(
         self, phase: Phase, networks: Networks, optimizer: torch.optim.Optimizer, context: TrainingContext

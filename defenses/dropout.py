@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from bench.errors import IncompatibleError
-from defenses.base import Defense, TrainingContext
-from targets.base import Draw, Networks, modules
+from defenses.base import Defense, TrainingContext, asked_networks
+from targets.base import Draw, Networks
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,13 +31,9 @@ class Dropout(Defense):
     options: Options
 
     def adapt_networks(self, networks: Networks, context: TrainingContext) -> Networks:
-        unknown = [role for role in self.options.roles if role not in networks]
-        if unknown:
-            raise IncompatibleError(
-                f"dropout: expected roles among {sorted(networks)} of {context.target.name}, got {unknown}"
-            )
         draw = Draw(context.device, context.seed, "dropout", repr(self))
-        added = sum(add_dropout(module, self.options.rate, draw) for module in modules(networks, self.options.roles))
+        asked = asked_networks(self, networks, self.options.roles, context)
+        added = sum(add_dropout(module, self.options.rate, draw) for module in asked)
         if not added:
             raise IncompatibleError(f"dropout finds no activation to follow in {self.options.roles}")
         return networks

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 
 from bench.errors import IncompatibleError
-from defenses.base import Defense, TrainingContext
-from targets.base import Networks, modules
+from defenses.base import Defense, TrainingContext, asked_networks
+from targets.base import Networks
 
 
 class WeightNorm(Defense):
@@ -29,14 +29,9 @@ class WeightNorm(Defense):
         from torch import nn
         from torch.nn.utils.parametrizations import weight_norm
 
-        unknown = [role for role in self.options.roles if role not in networks]
-        if unknown:
-            raise IncompatibleError(
-                f"weight_norm: expected roles among {sorted(networks)} of {context.target.name}, got {unknown}"
-            )
         layers = [
             layer
-            for module in modules(networks, self.options.roles)
+            for module in asked_networks(self, networks, self.options.roles, context)
             for layer in module.modules()
             if isinstance(layer, nn.Conv2d | nn.Linear | nn.ConvTranspose2d)
         ]

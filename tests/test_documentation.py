@@ -35,6 +35,11 @@ def test_ci_runs_the_readme_word_for_word() -> None:
         assert f"  {command}\n" in script
 
 
+def test_the_readme_speaks_of_the_attacker_that_the_matrix_trains() -> None:
+    (attack,) = [a for a in load_matrix(ROOT / "matrix.yaml").attacks if a.name == "logan_black_box"]
+    assert f"trains for {attack.options.steps} steps" in (ROOT / "README.md").read_text("utf-8")
+
+
 def test_tox_runs_every_check() -> None:
     parser = configparser.ConfigParser()
     parser.read(ROOT / "tox.ini")

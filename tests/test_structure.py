@@ -12,7 +12,7 @@ import pytest
 from bench.contracts.light import HEAVY
 from bench.identity import PACKAGES, ROOT
 
-LONGEST, MEDIAN = 400, 150
+LONGEST, MEDIAN = 400, 100
 
 LIGHT = (
     "bench.cli.app",

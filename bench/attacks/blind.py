@@ -42,6 +42,8 @@ class Blind(Attack):
         """Folds of the cross-validation."""
         permutations: int = Field(1999, ge=99)
         """Label permutations of the test; the smallest p-value is 1 / (permutations + 1)."""
+        records: int = Field(4000, ge=2)
+        """Most records a fold's classifier is trained on, a seeded subset: its memory grows with the square."""
         ridge: float = Field(1.0, gt=0)
         """Weight of the penalty, on kernels whose diagonal is 1."""
 
@@ -52,22 +54,29 @@ class Blind(Attack):
             raise PluginError("blind: expected the membership of every candidate, got none")
         y = np.array([knowledge.membership[int(i)] for i in candidates.ids], dtype=np.float64)
         n, folds = len(y), self.options.folds
-        kernel = gaussian_kernel(candidates.floats().reshape(n, -1))
+        x = candidates.floats().reshape(n, -1)
         shared = rng.shared("folds")
         fold = shared.permutation(np.arange(n) % folds)
-        labels = np.stack([y, *(shared.permutation(y) for _ in range(self.options.permutations))], axis=1)
+        labels = np.stack(
+            [y, *(shared.permutation(y) for _ in range(self.options.permutations))],
+            axis=1,
+            dtype=np.int8,
+            casting="unsafe",
+        )
+        width = bandwidth(x[shared.permutation(n)[: self.options.records]])
         ranks, aucs = np.zeros(n), np.zeros(labels.shape[1])
         counted = 0
         for k in range(folds):
             test, train = np.flatnonzero(fold == k), np.flatnonzero(fold != k)
-            system = kernel[np.ix_(train, train)] + self.options.ridge * np.eye(len(train))
+            train = np.sort(shared.permutation(train)[: self.options.records])
+            system = gaussian_kernel(x[train], x[train], width) + self.options.ridge * np.eye(len(train))
             centred = labels[train] - labels[train].mean(axis=0)
-            predicted = kernel[np.ix_(test, train)] @ np.linalg.solve(system, centred)
+            predicted = gaussian_kernel(x[test], x[train], width) @ np.linalg.solve(system, centred)
             order = mid_ranks(predicted)
             ranks[test] = order[:, 0] / len(test)
             if 0 < y[test].sum() < len(test):
                 counted += 1
-                aucs += rank_auc(order, labels[test])
+                aucs += rank_auc(order, labels[test].astype(np.float64))
         aucs /= max(1, counted)
         p_value = (1 + np.sum(aucs[1:] >= aucs[0] - 1e-12)) / labels.shape[1]
         return _Verdict(dict(zip(candidates.ids.tolist(), ranks.tolist(), strict=True)), float(p_value), float(aucs[0]))
@@ -81,14 +90,24 @@ class Blind(Attack):
         return {"permutation_p": state.p_value, "mean_fold_auc": state.auc}
 
 
-def gaussian_kernel(x: NDArray[np.float32]) -> NDArray[np.float64]:
-    """exp(-d^2 / median d^2) between all rows; the bandwidth sees no label."""
-    z = x.astype(np.float64) - x.mean(axis=0, dtype=np.float64)
-    square = np.einsum("ij,ij->i", z, z)
-    distance = np.maximum(square[:, None] + square[None, :] - 2 * z @ z.T, 0)
-    middle = np.median(distance[np.triu_indices(len(x), 1)]) if len(x) > 1 else 1.0
-    kernel: NDArray[np.float64] = np.exp(-distance / max(float(middle), 1e-12))
+def gaussian_kernel(a: NDArray[np.float32], b: NDArray[np.float32], width: float) -> NDArray[np.float64]:
+    """exp(-d^2 / width) between the rows of ``a`` and ``b``."""
+    kernel: NDArray[np.float64] = np.exp(-squared_distances(a, b) / max(width, 1e-12))
     return kernel
+
+
+def bandwidth(x: NDArray[np.float32]) -> float:
+    """The median squared distance between different rows; it sees no label."""
+    return float(np.median(squared_distances(x, x)[np.triu_indices(len(x), 1)])) if len(x) > 1 else 1.0
+
+
+def squared_distances(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Squared Euclidean distances between the rows of ``a`` and ``b``."""
+    centre = b.mean(axis=0, dtype=np.float64)
+    a64, b64 = a.astype(np.float64) - centre, b.astype(np.float64) - centre
+    sizes = np.einsum("ij,ij->i", a64, a64)[:, None] + np.einsum("ij,ij->i", b64, b64)[None, :]
+    distance: NDArray[np.float64] = np.maximum(sizes - 2 * a64 @ b64.T, 0)
+    return distance
 
 
 def mid_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:

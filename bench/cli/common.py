@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.devices import KINDS
 from bench.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ DeviceOption = Annotated[
     str | None,
     typer.Option("--device", help="cpu, cuda or mps, in place of the matrix's own.", show_default=False),
 ]
-DEVICES = ("cpu", "cuda", "mps")
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,13 @@ def make_plan(matrix: Path, results: Path, device: str | None = None) -> Planned
     from bench.store import Store
 
     resolved = load_matrix(matrix)
-    if device is not None:
-        if device not in DEVICES:
-            raise InputError(f"--device: expected one of {', '.join(DEVICES)}, got {device!r}")
+    folder = results / resolved.matrix.name
+    if device is not None and device != resolved.matrix.device:
+        if device not in KINDS:
+            raise InputError(f"--device: expected one of {', '.join(KINDS)}, got {device!r}")
         resolved = replace(resolved, matrix=resolved.matrix.model_copy(update={"device": device}))
-    return Planned(resolved, build_plan(resolved), Store(results.resolve() / ".store"), results / resolved.matrix.name)
+        folder = results / f"{resolved.matrix.name}-{device}"  # other arithmetic, other results
+    return Planned(resolved, build_plan(resolved), Store(results.resolve() / ".store"), folder)
 
 
 def duration(seconds: float) -> str:

@@ -67,9 +67,9 @@ def run(
 
 def _compute(planned: Planned, steps: Sequence[Step], workers: int | None, cluster: str | None) -> None:
     from bench.cli.progress import Progress
-    from bench.devices import require
+    from bench.devices import default_workers, require
     from bench.plan.estimate import History, estimate
-    from bench.runner import default_workers, run_steps
+    from bench.runner import run_steps
 
     kind = planned.resolved.matrix.device
     if cluster is None:
@@ -98,7 +98,7 @@ def _priority(step: Step) -> float:
 
 
 def finish(planned: Planned, keep_current: bool = False) -> int:
-    """Write the board, print it, and return the exit code: 1 if a cell or trial failed.
+    """Write the board, print it, and return the exit code: 1 if a cell or trial failed, 3 if one is missing.
 
     Args:
         keep_current: leave a board that is still what the results give.
@@ -120,7 +120,10 @@ def finish(planned: Planned, keep_current: bool = False) -> int:
     ]
     for line in failed:
         print(f"failed: {line}", file=sys.stderr)
-    return 1 if failed else 0
+    missing = [t for t in found.trials if t.status == "missing"] + [c for c in found.cells if c.status == "missing"]
+    if missing and not failed:
+        print(f"{len(missing)} trials and cells have not been run; `bench run` makes them", file=sys.stderr)
+    return 1 if failed else 3 if missing else 0
 
 
 def _write(found: Results, adaptive: Mapping[str, Sequence[str]], folder: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.common import ResultsOption, make_plan
+from bench.devices import KINDS
 from bench.errors import InputError
 
 app = typer.Typer(help="See and clean the store of computed steps.", no_args_is_help=True, rich_markup_mode=None)
@@ -61,13 +62,18 @@ def gc(
 
       bench store gc --all
     """
-    from bench.store import Store, size_of
+    from bench.store import Store, in_use, size_of
 
     if keep and all_:
         raise InputError("expected either matrices to keep or --all, got both")
     found = Store(results.resolve() / ".store")
-    used = {(s.kind, s.key) for matrix in keep or () for s in make_plan(matrix, results).plan.steps}
-    doomed = found.leftovers()
+    used = {
+        (step.kind, step.key)
+        for matrix in keep or ()
+        for device in KINDS  # a run may have asked for another one than the matrix names
+        for step in make_plan(matrix, results, device).plan.steps
+    }
+    doomed = [folder for folder in found.leftovers() if not in_use(folder)]
     for kind, key in found.entries():
         artifact = found.find(kind, key)
         unused = all_ or (bool(keep) and (kind, key) not in used)

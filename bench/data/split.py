@@ -21,6 +21,8 @@ from bench.rng import RecordRng, generator
 
 ROLES = ("members", "nonmembers", "reference", "validation", "holdout")
 
+MIN_CANDIDATES = 2  # a headline is chosen on one half of the candidates and read on the other
+
 # How roles that are not given share the records that are left: an attacker's reference and the holdout of the
 # quality metrics need the most, since density estimates and KID sharpen with n.
 SHARES = {"members": 1, "nonmembers": 2, "reference": 3, "validation": 1, "holdout": 3}
@@ -109,7 +111,11 @@ def make_split(loaded: Records | None, request: SplitRequest, base_dir: Path) ->
     expected = len(ids["members"])
     if request.membership == "coin":
         ids, expected = _toss(ids, given, request.split_seed)
-    problems = [f"expected at least one record as {r}, got none" for r in ("members", "nonmembers") if not len(ids[r])]
+    problems = [
+        f"expected at least {MIN_CANDIDATES} records as {role}, got {len(ids[role])}"
+        for role in ("members", "nonmembers")
+        if len(ids[role]) < MIN_CANDIDATES
+    ]
     if problems:
         raise InputError(problems)
     return Split(records, ids, request.membership, expected)

@@ -121,7 +121,7 @@ class Quality(Strict):
     extractor: Annotated[str, Field(min_length=1)] = "efficientnet_lite0-96"
     """Feature extractor and its input size in pixels, part of the metrics' names."""
     snapshot_records: Annotated[int, Field(ge=100)] = 500
-    """Records on each side for the snapshots taken during training."""
+    """Records on each side for the snapshots taken during training; a training keeps them, so a change trains anew."""
     snapshot_extractor: Annotated[str, Field(min_length=1)] = "efficientnet_lite0-64"
     """Feature extractor for the snapshots."""
 

@@ -141,7 +141,9 @@ class _Builder:
         work: int,
         gate: Step | None = None,
     ) -> Step:
-        sources, references = {}, {}
+        sources: dict[str, str] = {}
+        # A step rebuilds what came before it, so it must find those plugins too; their sources are in those keys.
+        references = {name: where for up in upstream.values() for name, where in up.references.items()}
         for plugin_kind, plugin in plugins:
             name = f"{plugin_kind}/{plugin.name}"
             sources[name] = source_fingerprint(_file(type(plugin)))

@@ -28,19 +28,37 @@ def step_states(plan: Plan, store: Store) -> dict[str, State]:
     failures = store.failures()
     ends: dict[str, str | None] = {}
     for step in plan.steps:
-        reasons = [
-            states[before.id].reason if states[before.id].state == "blocked" else ends[before.id]
-            for before in step.before()
-        ]
-        reason = next((r for r in reasons if r), None)
+        reason = next(
+            (found for role, up in _before(step) if (found := _obstacle(role, states[up.id], ends[up.id]))), None
+        )
         if store.find(step.kind, step.key) is not None:
             states[step.id] = State("cached")
         elif reason is not None:
             states[step.id] = State("blocked", reason)
         else:
-            states[step.id] = State("new", failures.get(step.id, ""))
+            states[step.id] = State("new", failures.get(step.id) or _inherited(step, states, failures))
         ends[step.id] = finding(store, step.kind, step.key) if states[step.id].state == "cached" else None
     return states
+
+
+def _before(step: Step) -> list[tuple[str, Step]]:
+    """Role and step of everything that must have run before."""
+    return [*step.upstream.items(), *([("gate", step.gate)] if step.gate else [])]
+
+
+def _obstacle(role: str, state: State, end: str | None) -> str | None:
+    """What an earlier step found that stops this one; an attack's own model is not the trial."""
+    reason = state.reason if state.state == "blocked" else end
+    return f"the attack's own model {role.removeprefix('model/')}: {reason}" if reason and "/" in role else reason
+
+
+def _inherited(step: Step, states: Mapping[str, State], failures: Mapping[str, str]) -> str:
+    """The failure of an earlier step, which this one waits for."""
+    for _, before in _before(step):
+        state = states[before.id]
+        if state.state == "new" and state.reason:
+            return f"{before.label} failed: {state.reason}" if before.id in failures else state.reason
+    return ""
 
 
 def cell_state(cell: PlannedCell, states: Mapping[str, State]) -> tuple[CellState, str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from bench.devices import Device, DeviceKind, single_thread
+from bench.devices import DEFAULT, of_worker, single_thread
 from bench.errors import BenchError
 from bench.plan.findings import finding
 from bench.steps.measure import Meter
@@ -23,14 +23,14 @@ def execute(
     task: Task,
     store_root: Path,
     upstream: tuple[Outcome, ...] = (),
-    device_index: int = 0,
+    worker: int = 0,
     progress: Progress | None = None,
 ) -> Outcome:
     """Run a step unless it is stored already or something before it did not come about.
 
     Args:
         upstream: outcomes of all steps that this one waits for.
-        device_index: which GPU to use, where there are several.
+        worker: number of the worker; where there are several GPUs it chooses one.
     """
     store = Store(store_root)
 
@@ -47,7 +47,7 @@ def execute(
             if (reason := _obstacle(task, store, upstream)) is not None:
                 return outcome("skipped", reason)
             single_thread()
-            return outcome("done", wall_s=_compute(task, store, device_index, progress or _silent))
+            return outcome("done", wall_s=_compute(task, store, worker, progress or _silent))
     except Exception as error:  # a task returns its failure; the rest of the graph goes on
         reason = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
         store.note_failure(task.kind, task.key, reason)
@@ -58,10 +58,9 @@ def _silent(done: int, total: int) -> None:
     return None
 
 
-def _compute(task: Task, store: Store, device_index: int, progress: Progress) -> float:
-    kind: DeviceKind = task.config.get("device", "cpu")
+def _compute(task: Task, store: Store, worker: int, progress: Progress) -> float:
     precision = task.config.get("precision", "float32")
-    device = Device(kind, device_index)
+    device = of_worker(task.config.get("device", DEFAULT), worker)
     compute: Callable[[Job], None] = import_module(_COMPUTE[task.kind]).compute
     with store.write(task.kind, task.key) as folder:
         with Meter(device) as meter:

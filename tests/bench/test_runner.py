@@ -13,7 +13,7 @@ from bench.matrix import load_matrix
 from bench.plan.build import build_plan
 from bench.plan.graph import Plan
 from bench.plan.status import new_steps, step_states
-from bench.runner import run_steps
+from bench.runner import _died, run_steps
 from bench.steps.data import load_split, store_data
 from bench.steps.execute import execute
 from bench.steps.task import Outcome, Task
@@ -86,6 +86,24 @@ def test_a_scheduler_that_is_not_there(tmp_path: Path, monkeypatch: pytest.Monke
             workers=1,
             cluster="tcp://127.0.0.1:1",
         )
+
+
+def test_an_address_that_is_none_is_the_users_error(tmp_path: Path) -> None:
+    plan, store = prepare(tmp_path)
+    steps = new_steps(plan, step_states(plan, store))[:1]
+    with pytest.raises(InputError, match="expected a Dask scheduler at http://x:1"):
+        run_steps(steps, store.root, Listener(), workers=1, cluster="http://x:1")
+
+
+def test_a_killed_worker_is_a_failure_of_its_step_alone(tmp_path: Path) -> None:
+    plan, store = prepare(tmp_path)
+    train = next(s for s in plan.steps if s.kind == "train" and s.work)
+    sample = next(s for s in plan.steps if s.kind == "sample" and s.upstream.get("train") is train)
+    killed = RuntimeError("killed")
+    killed.task = train.id  # type: ignore[attr-defined]  # as Dask's KilledWorker names the task
+    assert _died(train, killed, store).status == "failed"
+    assert _died(sample, killed, store).status == "skipped"
+    assert list(store.failures()) == [train.id]
 
 
 def test_nothing_to_run_starts_no_cluster(tmp_path: Path) -> None:

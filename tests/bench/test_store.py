@@ -100,6 +100,18 @@ def test_a_file_that_the_manifest_does_not_name_is_not_part_of_it(tmp_path: Path
         found.path("b.txt")
 
 
+def test_equal_content_has_one_digest_whatever_its_key(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    found = []
+    for key in ("a" * 64, "b" * 64):
+        with store.write("sample", key) as folder:
+            write_json(folder / "result.json", {"same": True})
+        found.append(store.find("sample", key))
+    assert found[0] is not None
+    assert found[1] is not None
+    assert found[0].digest == found[1].digest
+
+
 def test_the_cost_is_no_part_of_the_digest(tmp_path: Path) -> None:
     cheap, dear = put(Store(tmp_path / "a"), cost=1.0), put(Store(tmp_path / "b"), cost=99.0)
     assert cheap.digest == dear.digest

@@ -147,7 +147,7 @@ def test_a_private_layer_with_buffers_is_refused_with_the_reason() -> None:
 def test_two_private_phases_void_the_claim_should_they_ever_train() -> None:
     """The plan refuses such a pair; the loop does not take the refusal for granted."""
     target = BothPrivate(steps=2, batch_size=8, width=4, latent=5)
-    assert refuses_per_record(DP, target, SCHEMA, ()) is not None
+    assert refuses_per_record(DP, target) is not None
     with pytest.raises(IncompatibleError, match="BatchNorm"):
         train(request(target, DP))
 

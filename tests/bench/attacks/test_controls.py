@@ -10,7 +10,7 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.metrics import roc_auc_score
 
 from bench.attacks.base import Attack, Knowledge
-from bench.attacks.blind import Blind, gaussian_kernel, mid_ranks, rank_auc
+from bench.attacks.blind import Blind, bandwidth, gaussian_kernel, mid_ranks, rank_auc
 from bench.attacks.constant import Constant
 from bench.attacks.oracle import Oracle
 from bench.attacks.random import Random
@@ -101,7 +101,8 @@ def test_blind_predicts_out_of_fold_like_scikit_learns_kernel_ridge() -> None:
     attack = Blind(permutations=99, ridge=0.7)
     scores, found = run(attack, candidates, membership)
     y = membership.astype(float)
-    kernel = gaussian_kernel(candidates.floats().reshape(90, -1))
+    x = candidates.floats().reshape(90, -1)
+    kernel = gaussian_kernel(x, x, bandwidth(x))
     # The same folds, drawn as the attack draws them.
     fold = RecordRng(0, "attack").shared("folds").permutation(np.arange(90) % 5)
     expected, aucs = np.zeros(90), []
@@ -124,7 +125,8 @@ def test_the_permutations_equal_a_literal_refit() -> None:
     rng = RecordRng(0, "attack").shared("folds")
     fold = rng.permutation(np.arange(n) % 5)
     y = membership.astype(float)
-    kernel = gaussian_kernel(candidates.floats().reshape(n, -1))
+    x = candidates.floats().reshape(n, -1)
+    kernel = gaussian_kernel(x, x, bandwidth(x))
     # A permuted fold may lack a class: its AUC is undefined, and counts as chance.
     readings = []
     for labels in [y, *(rng.permutation(y) for _ in range(permutations))]:
@@ -143,11 +145,20 @@ def test_the_permutations_equal_a_literal_refit() -> None:
     assert found["mean_fold_auc"] == pytest.approx(readings[0])
 
 
+def test_many_candidates_train_on_a_seeded_part_and_are_all_judged() -> None:
+    candidates, membership = world(300, 8, shift=10)
+    scores, found = run(Blind(permutations=99, records=60), candidates, membership)
+    again, _ = run(Blind(permutations=99, records=60), candidates, membership)
+    assert np.array_equal(scores, again)
+    assert len(scores) == 300
+    assert found["mean_fold_auc"] > 0.6
+
+
 def test_the_kernel_is_gaussian_at_the_median_distance() -> None:
     x = generator(6, "test kernel").normal(size=(12, 5)).astype(np.float32)
     square = ((x[:, None].astype(float) - x[None]) ** 2).sum(axis=2)
     expected = np.exp(-square / np.median(square[np.triu_indices(12, 1)]))
-    np.testing.assert_allclose(gaussian_kernel(x), expected, rtol=1e-9)
+    np.testing.assert_allclose(gaussian_kernel(x, x, bandwidth(x)), expected, rtol=1e-9)
 
 
 def test_rank_auc_equals_scikit_learns_and_is_half_without_a_class() -> None:

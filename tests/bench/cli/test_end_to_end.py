@@ -183,6 +183,41 @@ def test_a_failed_step_is_a_row_and_an_exit_code(tmp_path: Path) -> None:
     assert "planted failure" in planned.stdout
 
 
+DEFENSES = """
+from defenses.base import Defense
+
+
+class Raises(Defense):
+    \"\"\"Fails in its first training step.\"\"\"
+
+    name = "raises"
+
+    def transform_losses(self, phase, losses, networks, batch):
+        raise TypeError("planted bug")
+
+
+class Nothing(Defense):
+    \"\"\"Does nothing at all.\"\"\"
+
+    name = "nothing"
+"""
+
+
+def test_a_users_defense_is_attacked_by_every_access_and_one_that_raises_is_a_failed_row(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(DEFENSES)
+    text = TINY.replace("[none, dropout]", '[none, "./mine.py:Nothing", "./mine.py:Raises"]')
+    done = bench("run", write_matrix(tmp_path, text), "--results", tmp_path / "results")
+    assert done.returncode == 1
+    assert "planted bug" in done.stderr
+    boards = {row["defense"]: row for row in rows(tmp_path, "leaderboard.csv")}
+    assert boards["raises"]["status"] == "failed"
+    assert "defense_inert" in boards["nothing"]["flags"]
+    assert "defense_inert" not in boards["none"]["flags"]
+    white = {row["defense"]: row["auc"] for row in rows(tmp_path, "attacks.csv") if row["attack"] == "logan_white_box"}
+    assert white["nothing"] == white["none"] != ""  # the defense lies in a file, and its networks are rebuilt from it
+    assert white["raises"] == ""
+
+
 def test_what_a_defense_cannot_do_is_a_row_with_its_reason(tmp_path: Path) -> None:
     text = TINY.replace("defenses: [none, dropout]", "defenses: [[{name: dp_sgd, noise_multiplier: 1.0}, dropout]]")
     planned = bench("plan", write_matrix(tmp_path, text), "--results", tmp_path / "results")

@@ -153,6 +153,37 @@ def test_a_failure_is_remembered_and_tried_again(plan: Any, tmp_path: Path) -> N
     assert step in new_steps(made, states)
 
 
+def test_a_failure_reaches_everything_that_waits_for_it(plan: Any, tmp_path: Path) -> None:
+    made, store = plan(), Store(tmp_path / "store")
+    preflight = by_label(made, "preflight dcgan/dropout")
+    store.note_failure(preflight.kind, preflight.key, "planted bug")
+    states = step_states(made, store)
+    found = {
+        cell.trial.defense: cell_state(cell, states) for cell in made.cells if cell.attack.name == "nearest_sample"
+    }
+    assert found["none"] == ("new", "")
+    state, reason = found["dropout"]
+    assert state == "failed"
+    assert "preflight dcgan/dropout failed: planted bug" in reason
+
+
+def test_an_attacks_own_model_that_diverged_is_not_the_trial(plan: Any, tmp_path: Path) -> None:
+    made, store = plan(), Store(tmp_path / "store")
+    (cell,) = [
+        c for c in made.cells if c.attack.name == "logan_black_box" and c.trial.steps["train"].label.endswith("none/0")
+    ]
+    put(store, cell.models[0], {"status": "diverged", "steps_done": 7})
+    state, reason = cell_state(cell, step_states(made, store))
+    assert state == "blocked"
+    assert reason == "the attack's own model attacker: training diverged at step 7"
+
+
+def test_an_attack_step_finds_the_plugins_of_the_trial_that_it_rebuilds(plan: Any) -> None:
+    (cell,) = [c for c in plan(seeds=[0]).cells if c.attack.name == "logan_white_box" and c.trial.defense == "dropout"]
+    assert cell.step is not None
+    assert {"attacks/logan_white_box", "targets/dcgan", "defenses/dropout"} <= set(cell.step.references)
+
+
 def test_not_applicable_is_a_row_with_its_reason(plan: Any, tmp_path: Path) -> None:
     made = plan(targets=[{"name": "dcgan", "norm": "batch"}], defenses=[{"name": "dp_sgd", "noise_multiplier": 1.0}])
     states = step_states(made, Store(tmp_path / "store"))
