@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 
 from bench.board import words
-from bench.board.rows import Board
+from bench.board.rows import Board, Row
 from bench.board.words import number
+
+NARROW = 120  # columns of a terminal that has room for every column of the table
 
 
 def leaderboard_text(board: Board, width: int | None = None, colour: bool = False, verdicts: bool = True) -> str:
@@ -27,19 +29,10 @@ def leaderboard_text(board: Board, width: int | None = None, colour: bool = Fals
     for fault in board.faults:
         console.print(Text(f"The instrument is at fault. {fault}", style="bold red"))
     table = Table(title=Text(board.results.name), title_justify="left", expand=False)
-    for name in (
-        "rank",
-        "data set",
-        "target",
-        "defense",
-        "AUC",
-        "95 %",
-        "worst attack",
-        "KID",
-        "epsilon",
-        "seeds",
-        "flags",
-    ):
+    # On a narrow terminal the flags, the widest column, stand with the verdicts.
+    narrow = console.width < NARROW
+    head = ("rank", "data set", "target", "defense", "AUC", "95 %", "worst attack", "KID", "epsilon", "seeds")
+    for name in head if narrow else (*head, "flags"):
         right = name in ("rank", "AUC", "KID", "epsilon", "seeds")
         table.add_column(
             name,
@@ -48,7 +41,6 @@ def leaderboard_text(board: Board, width: int | None = None, colour: bool = Fals
             overflow="fold",
         )
     for row in board.rows:
-        flags = ", ".join(part for part in (words.status(row), *(f.name for f in row.flags)) if part)
         cells = (
             number(row.rank, 0),
             *row.place,
@@ -58,12 +50,18 @@ def leaderboard_text(board: Board, width: int | None = None, colour: bool = Fals
             number(row.measured["kid"], 1),
             " ".join(part for part in (words.epsilon(row), words.delta(row)) if part),
             words.seeds(row),
-            flags,
+            *(() if narrow else (flags(row),)),
         )
         # Text, not str: a label such as [bold] is data, not markup.
         table.add_row(*(Text(cell) for cell in cells), style="" if row.worst else "dim")
     console.print(table)
     if verdicts:
         for row in board.rows:
-            console.print(Text.assemble((row.label, "bold"), ": ", row.columns()["verdict"]))
+            raised = f" [{flags(row)}]" if narrow and flags(row) else ""
+            console.print(Text.assemble((row.label, "bold"), ": ", row.columns()["verdict"], raised))
     return out.getvalue()
+
+
+def flags(row: Row) -> str:
+    """A row's status, unless it is completed, and the names of its flags."""
+    return ", ".join(part for part in (words.status(row), *(flag.name for flag in row.flags)) if part)
