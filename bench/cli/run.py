@@ -49,7 +49,7 @@ def run(
 
       bench run matrix.yaml --workers 1
 
-      bench run matrix.yaml --cluster tcp://scheduler:8786 --results /shared/results
+      bench run matrix.yaml --cluster tcp://scheduler:8786 --results /mnt/results
     """
     from bench.plan.status import new_steps, step_states
     from bench.steps.data import store_data
