@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.matrix import ResolvedMatrix
 from bench.metrics.quality import QualityRecord
-from bench.metrics.stability import StabilityRecord, measure_stability
+from bench.metrics.stability import StabilityRecord, stability_of_history
 from bench.plan.findings import DIVERGED
 from bench.plan.graph import Plan, PlannedCell, PlannedLines, PlannedTrial, Step
 from bench.plan.status import State, cell_state, step_states
@@ -116,12 +116,7 @@ def _stability(train: Artifact | None, quality: Artifact | None) -> StabilityRec
     if train is None:
         return None
     facts, history = train.json("result.json"), train.arrays("history.npz")
-    return measure_stability(
-        {name.removeprefix("loss/"): v for name, v in history.items() if name.startswith("loss/")},
-        {name.removeprefix("grad_norm/"): v for name, v in history.items() if name.startswith("grad_norm/")},
-        facts["status"],
-        facts["steps_done"] if facts["status"] == "diverged" else None,
-    )
+    return stability_of_history(history, facts["status"], facts["steps_done"])
 
 
 def _cell(cell: PlannedCell, store: Store, states: Mapping[str, State]) -> Cell:

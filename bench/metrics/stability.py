@@ -107,6 +107,17 @@ def measure_stability(
     )
 
 
+def stability_of_history(
+    history: Mapping[str, ArrayLike], status: Status, steps_done: int, snapshots: SnapshotQuality | None = None
+) -> StabilityRecord:
+    """``measure_stability`` of a training's history, whose columns are ``loss/<name>`` and ``grad_norm/<name>``."""
+    losses, norms = (
+        {name.removeprefix(prefix): values for name, values in history.items() if name.startswith(prefix)}
+        for prefix in ("loss/", "grad_norm/")
+    )
+    return measure_stability(losses, norms, status, steps_done if status == "diverged" else None, snapshots)
+
+
 def loss_oscillation(loss: ArrayLike) -> float | None:
     """Path length over range of a loss ``(steps,)``, of any sign, in the second half of training: from 1 to
     49.

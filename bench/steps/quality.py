@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bench.metrics.features import find_extractor
 from bench.metrics.modes import fit_classifier
 from bench.metrics.quality import QualityRecord, measure_quality
-from bench.metrics.stability import StabilityRecord, measure_stability, snapshot_quality
+from bench.metrics.stability import StabilityRecord, snapshot_quality, stability_of_history
 from bench.rng import generator
 from bench.steps.data import load_split
 from bench.steps.task import Job
@@ -64,10 +64,4 @@ def _stability(job: Job) -> StabilityRecord:
         features = extractor.embed(flat, device=job.device.name).reshape(shape[0], shape[1], -1)
         holdout = job.input("snapshot_features").arrays("features.npz")["holdout"]
         along = snapshot_quality(features, snapshots["steps"].tolist(), holdout, SUBSET_SEED)
-    return measure_stability(
-        {name.removeprefix("loss/"): values for name, values in history.items() if name.startswith("loss/")},
-        {name.removeprefix("grad_norm/"): v for name, v in history.items() if name.startswith("grad_norm/")},
-        facts["status"],
-        None if facts["status"] == "completed" else facts["steps_done"],
-        along,
-    )
+    return stability_of_history(history, facts["status"], facts["steps_done"], along)
