@@ -29,6 +29,13 @@ class InputError(BenchError):
         super().__init__("\n".join(self.problems))
 
 
+class MissingFilesError(InputError):
+    """A data set's files are not on this machine: get them, or do without the data set.
+
+    The message says where they were looked for and how to get them. Planning goes on with the other data sets.
+    """
+
+
 class MissingError(BenchError):
     """Something that should have been there is not: run the step that makes it first (exit code 3)."""
 

@@ -15,7 +15,12 @@ import numpy as np
 
 from bench.contracts.rules import Report, Rule, check, declaration, expect, instance
 from bench.data.base import Dataset
+from bench.data.images import ImageOptions, Pictures
+from bench.errors import MissingFilesError
 from bench.records import Records
+
+PICTURES = 32  # that many images are decoded, where they are decoded one by one
+SIDE = 16  # pixels a side that they are resized to, since they may differ in size
 
 
 @dataclass(frozen=True)
@@ -23,9 +28,20 @@ class _Subject:
     dataset: Dataset
     base_dir: Path
 
-    def load(self) -> Records | None:
+    def load(self) -> Records | str:
+        """The records, the first ones where images are decoded one by one; or why there are none here."""
         with _offline():
-            return self.dataset.load(self.base_dir)
+            try:
+                loaded = self.dataset.load(self.base_dir)
+            except MissingFilesError as error:
+                return f"its files are not here: {error}"
+            expect(
+                loaded is None or isinstance(loaded, (Records, Pictures)),
+                f"expected load() to give Records, got {type(loaded).__name__}; images of several sizes are Pictures",
+            )
+            if isinstance(loaded, Pictures):
+                return loaded.records(ImageOptions(resize=SIDE), np.arange(min(PICTURES, len(loaded)), dtype=np.int64))
+        return "every role of its split comes from files of the user" if loaded is None else loaded
 
 
 def declares(subject: _Subject) -> None:
@@ -35,9 +51,8 @@ def declares(subject: _Subject) -> None:
 
 def loads_offline(subject: _Subject) -> str | None:
     records = subject.load()
-    if records is None:
-        return "every role of its split comes from files of the user"
-    expect(isinstance(records, Records), f"expected load() to give Records, got {type(records).__name__}")
+    if isinstance(records, str):
+        return records
     expect(len(records) > 0, "expected at least one record")
     expect(
         np.array_equal(records.ids, np.arange(len(records))) and records.ids.dtype == np.int64,
@@ -47,6 +62,10 @@ def loads_offline(subject: _Subject) -> str | None:
     expect(records.x.dtype == wanted, f"expected {np.dtype(wanted)} records, got {records.x.dtype}")
     if records.labels is not None:
         expect(records.labels.dtype == np.int64, f"expected int64 labels, got {records.labels.dtype}")
+        expect(
+            records.schema.kind != "image" or records.schema.classes is not None,
+            "expected a labelled set of images to declare schema.classes; conditional targets are built from it",
+        )
     floats = records.floats()
     expect(floats.dtype == np.float32 and bool(np.isfinite(floats).all()), "expected finite float32 values")
     return None
@@ -54,8 +73,8 @@ def loads_offline(subject: _Subject) -> str | None:
 
 def same_fingerprint_twice(subject: _Subject) -> str | None:
     first, second = subject.load(), subject.load()
-    if first is None or second is None:
-        return "every role of its split comes from files of the user"
+    if isinstance(first, str) or isinstance(second, str):
+        return first if isinstance(first, str) else str(second)
     expect(
         first.fingerprint() == second.fingerprint(),
         "expected two loads to give the same records in the same order; the fingerprint is part of every key",
@@ -93,6 +112,8 @@ def _offline() -> Iterator[None]:
         attempts.append(args)
         raise OSError("the contract of data sets is checked without a network")
 
-    with patch.object(socket.socket, "connect", refuse), patch.object(socket, "getaddrinfo", refuse):
-        yield
-    expect(not attempts, "expected to load offline, but it reached for the network")
+    try:
+        with patch.object(socket.socket, "connect", refuse), patch.object(socket, "getaddrinfo", refuse):
+            yield
+    finally:
+        expect(not attempts, "expected to load offline, but it reached for the network")

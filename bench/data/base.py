@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,18 +12,25 @@ from bench.errors import InputError
 from bench.plugin import Plugin
 from bench.records import Records, Schema
 
+if TYPE_CHECKING:
+    from bench.data.images import Pictures
+
 
 class Dataset(Plugin):
     """Base class of data sets: decodes records, without labels of membership and without touching the network."""
 
-    def load(self, base_dir: Path) -> Records | None:
+    def load(self, base_dir: Path) -> Records | Pictures | None:
         """All records, ids counting from 0; None where every role of the split comes from files of the user.
+
+        Images that may differ in size, or are slow to decode, come as ``Pictures``: the split decodes those that it
+        uses, once it is known how to prepare them.
 
         Args:
             base_dir: the folder that relative paths of the options are relative to.
 
         Raises:
-            InputError: files are missing or damaged; says where it looked and how to get them.
+            MissingFilesError: files are not here; says where it looked and how to get them.
+            InputError: files are damaged, or hold something else than they should.
         """
         raise NotImplementedError
 
@@ -93,7 +100,8 @@ def records_from_npz(path: Path, first_id: int = 0) -> Records:
         raise InputError(f"{path}: expected `labels` as {len(images)} integers, got {labels.dtype} {labels.shape}")
     x = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
     ids = np.arange(first_id, first_id + len(x), dtype=np.int64)
-    return Records(ids, x, None if labels is None else labels.astype(np.int64), Schema("image", x.shape[1:]))
+    classes = None if labels is None or labels.min() < 0 else int(labels.max()) + 1
+    return Records(ids, x, None if labels is None else labels.astype(np.int64), Schema("image", x.shape[1:], classes))
 
 
 def read_indices(path: Path) -> NDArray[np.int64]:

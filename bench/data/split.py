@@ -7,7 +7,7 @@ user as index files or as records of their own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.base import read_indices, read_npz, records_from_npz
+from bench.data.images import ImageRequest, Pictures, prepared
+from bench.data.subset import Subset, SubsetRequest, choose
 from bench.errors import InputError
 from bench.records import Records
 from bench.rng import RecordRng, generator
@@ -28,7 +30,7 @@ MIN_CANDIDATES = 2  # a headline is chosen on one half of the candidates and rea
 SHARES = {"members": 1, "nonmembers": 2, "reference": 3, "validation": 1, "holdout": 3}
 
 
-class SplitRequest(Protocol):
+class SplitRequest(ImageRequest, SubsetRequest, Protocol):
     """What the split needs to know; the matrix's data-set entry has these fields."""
 
     @property
@@ -52,7 +54,8 @@ class Split:
     """A data set cut into five disjoint roles.
 
     Attributes:
-        records: all records, those that the user brought for single roles included.
+        records: the data set's records, without those that the subset or (for pictures) every role left out, and
+            those that the user brought for single roles.
         ids: role -> record ids, sorted.
         membership: ``fixed``, or ``coin`` where each audit record joined by a fair coin of its own.
         expected_members: the number of members that is public knowledge (half the pool under ``coin``).
@@ -84,14 +87,19 @@ class Split:
         return self.records.by_id(ids), np.isin(ids, self.ids["members"])
 
 
-def make_split(loaded: Records | None, request: SplitRequest, base_dir: Path) -> Split:
-    """Cut the records as asked.
+def make_split(loaded: Records | Pictures | None, request: SplitRequest, base_dir: Path) -> Split:
+    """Choose, prepare and cut the records as asked.
+
+    Images are prepared alike whether they come from the data set or from a user's file. Ids count through the whole
+    data set, whichever of its records are chosen, and users' own records follow after them.
 
     Raises:
-        InputError: more records asked than there are, files that do not fit, roles that overlap, no members.
+        InputError: more records asked than there are, files that do not fit, roles that overlap, no members, images
+            that cannot be prepared as asked.
     """
-    records, given = _given_roles(loaded, request, base_dir)
-    free = np.setdiff1d(_drawable(loaded), np.concatenate([np.zeros(0, np.int64), *given.values()]))
+    subset = choose(loaded, request)
+    given, brought = _given_roles(subset, request, base_dir)
+    free = np.setdiff1d(subset.ids, np.concatenate([np.zeros(0, np.int64), *given.values()]))
     counts = _counts(request, len(free))
     if sum(counts.values()) > len(free):
         asked = " + ".join(f"{role} {n}" for role, n in counts.items())
@@ -118,7 +126,21 @@ def make_split(loaded: Records | None, request: SplitRequest, base_dir: Path) ->
     ]
     if problems:
         raise InputError(problems)
-    return Split(records, ids, request.membership, expected)
+    drawn = subset.ids[np.isin(subset.ids, np.concatenate(list(ids.values())))]
+    return Split(_join(_in_use(loaded, subset, drawn, request), brought), ids, request.membership, expected)
+
+
+def _in_use(
+    loaded: Records | Pictures | None, subset: Subset, drawn: NDArray[np.int64], request: SplitRequest
+) -> Records | None:
+    """The chosen records, prepared; of pictures only those that a role drew, since decoding may take long."""
+    if loaded is None or (isinstance(loaded, Pictures) and not len(drawn)):
+        return None
+    if isinstance(loaded, Pictures):
+        records = loaded.records(request, drawn)
+    else:
+        records = prepared(loaded if len(subset.ids) == len(loaded) else loaded.by_id(subset.ids), request)
+    return subset.relabelled(records)
 
 
 def _counts(request: SplitRequest, free: int) -> dict[str, int]:
@@ -129,17 +151,13 @@ def _counts(request: SplitRequest, free: int) -> dict[str, int]:
     return {**counts, **{role: left * SHARES[role] // shares for role in silent}}
 
 
-def _drawable(loaded: Records | None) -> NDArray[np.int64]:
-    return np.zeros(0, np.int64) if loaded is None else loaded.ids
-
-
 def _given_roles(
-    loaded: Records | None, request: SplitRequest, base_dir: Path
-) -> tuple[Records, dict[str, NDArray[np.int64]]]:
-    """Roles that the user gave: as indices into the loaded records, or as records of their own."""
-    parts = [] if loaded is None else [loaded]
+    subset: Subset, request: SplitRequest, base_dir: Path
+) -> tuple[dict[str, NDArray[np.int64]], dict[str, tuple[Path, Records]]]:
+    """Roles that the user gave, as ids of the data set or of records of their own; and those records."""
     given: dict[str, NDArray[np.int64]] = {}
-    problems = []
+    brought: dict[str, tuple[Path, Records]] = {}
+    problems, next_id = [], subset.of
     for role in ROLES:
         value = getattr(request, role)
         if value is None or isinstance(value, int):
@@ -147,16 +165,18 @@ def _given_roles(
         path = base_dir / value
         try:
             if path.suffix == ".npz" and "indices" not in read_npz(path):
-                own = records_from_npz(path, first_id=sum(len(p) for p in parts))
-                if parts and own.schema != parts[0].schema:
-                    raise InputError(f"{path}: expected records like the others, {parts[0].schema}, got {own.schema}")
-                parts.append(own)
-                given[role] = own.ids
+                own = _brought(path, next_id, subset, request)
+                brought[role], given[role] = (path, own), own.ids
+                next_id += len(own)
                 continue
             indices = read_indices(path)
-            if loaded is None or indices.max() >= len(loaded):
-                there = 0 if loaded is None else len(loaded)
-                raise InputError(f"{path}: index {indices.max()} is beyond the {there} records of the data set")
+            if indices.max() >= subset.of:
+                raise InputError(f"{path}: index {indices.max()} is beyond the {subset.of} records of the data set")
+            if len(outside := np.setdiff1d(indices, subset.ids)):
+                raise InputError(
+                    f"{path}: expected indices of the {len(subset.ids)} records that {subset.why} keeps, but "
+                    f"{len(outside)} of {len(indices)} are not among them ({outside[0]} first)"
+                )
             given[role] = indices
         except InputError as error:
             problems += [f"{role}: {problem}" for problem in error.problems]
@@ -166,22 +186,46 @@ def _given_roles(
                 problems.append(
                     f"{first} and {second} share {len(shared)} records (id {shared[0]} first); make them disjoint"
                 )
-    if not parts and not problems:
+    if not subset.of and not given and not problems:
         problems.append("expected records to split: give the data set a `path`, or a file for every role")
     if problems:
         raise InputError(problems)
-    return _join(parts), given
+    return given, brought
 
 
-def _join(parts: list[Records]) -> Records:
+def _brought(path: Path, first_id: int, subset: Subset, request: SplitRequest) -> Records:
+    """A user's own records for one role, prepared and labelled as the data set's are."""
+    records = records_from_npz(path, first_id)
+    try:
+        return subset.relabelled(prepared(records, request))
+    except InputError as error:
+        raise InputError([f"{path}: {problem}" for problem in error.problems]) from error
+
+
+def _join(own: Records | None, brought: Mapping[str, tuple[Path, Records]]) -> Records:
+    """All records in one; with labels only where every part has them.
+
+    Raises:
+        InputError: a user's records do not look like the others; names every role.
+    """
+    parts = [*([] if own is None else [own]), *(records for _, records in brought.values())]
+    problems = [
+        f"{role}: {path}: expected records like the others, {parts[0].schema}, got {records.schema}"
+        for role, (path, records) in brought.items()
+        if not records.schema.same_records(parts[0].schema)
+    ]
+    if problems:
+        raise InputError(problems)
     if len(parts) == 1:
         return parts[0]
     labels = [p.labels for p in parts if p.labels is not None]
+    labelled = len(labels) == len(parts)
+    classes = [p.schema.classes for p in parts if p.schema.classes is not None]
     return Records(
         np.concatenate([p.ids for p in parts]),
         np.concatenate([p.x for p in parts]),
-        np.concatenate(labels) if len(labels) == len(parts) else None,
-        parts[0].schema,
+        np.concatenate(labels) if labelled else None,
+        replace(parts[0].schema, classes=max(classes) if labelled and len(classes) == len(parts) else None),
     )
 
 

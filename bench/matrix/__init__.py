@@ -2,10 +2,11 @@
 
 from bench.matrix.load import load_matrix
 from bench.matrix.model import Matrix, PluginEntry, Quality, SplitOptions
-from bench.matrix.resolved import ResolvedMatrix, dataset_labels, display_names, stack_label
+from bench.matrix.resolved import DataSet, ResolvedMatrix, dataset_labels, display_names, stack_label
 from bench.matrix.schema import matrix_schema
 
 __all__ = [
+    "DataSet",
     "Matrix",
     "PluginEntry",
     "Quality",

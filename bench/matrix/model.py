@@ -19,6 +19,19 @@ CROSS: Literal["cross"] = "cross"  # the error type of what is wrong between fie
 IndexFile = Annotated[str, Field(pattern=FILE_PATTERN)]
 Some = Annotated[int, Field(gt=0)] | IndexFile
 SomeOrNone = Annotated[int, Field(ge=0)] | IndexFile
+Pixels = Annotated[int, Field(gt=0)]
+
+
+def _size(value: Any) -> Any:
+    """One message in place of a complaint for each alternative."""
+    sides = value if isinstance(value, (list, tuple)) and len(value) == 2 else (value,)
+    if not all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in sides):
+        got = f"[{', '.join(map(str, value))}]" if isinstance(value, (list, tuple)) else repr(value)
+        raise PydanticCustomError("size", "expected pixels a side, or [height, width], got {got}", {"got": got})
+    return tuple(value) if isinstance(value, list) else value
+
+
+Size = Annotated[Pixels | tuple[Pixels, Pixels], BeforeValidator(_size)]
 
 
 class Strict(BaseModel):
@@ -31,13 +44,18 @@ class Strict(BaseModel):
 
 
 class SplitOptions(Strict):
-    """How a data set's records are split.
+    """Which of a data set's records are used, how they are prepared, and how they are split.
 
-    A number is how many records are drawn; a text is the path of a file that lists or holds them. Roles that are
-    not given share what the others leave, 1 : 2 : 3 : 1 : 3 in the order below.
+    For a role, a number is how many records are drawn; a text is the path of a file that lists or holds them. Roles
+    that are not given share what the others leave, 1 : 2 : 3 : 1 : 3 in the order below.
     """
 
-    RESULT = frozenset({"members", "nonmembers", "reference", "validation", "holdout", "split_seed", "membership"})
+    # What makes the records another data set than the one of that name; the rest only draws from it.
+    RECORDS: ClassVar[tuple[str, ...]] = ("crop", "resize", "grey", "top_classes", "fraction")
+    RESULT = frozenset(
+        {"members", "nonmembers", "reference", "validation", "holdout", "split_seed", "membership"}
+        | {"crop", "resize", "grey", "top_classes", "fraction"}
+    )
 
     members: Some | None = None
     """Records that the target is trained on."""
@@ -53,6 +71,16 @@ class SplitOptions(Strict):
     """Seed of the draw, which all trials of the data set share."""
     membership: Literal["fixed", "coin"] = "fixed"
     """``fixed``: the numbers above; ``coin``: each candidate joins by a fair coin, for an audit."""
+    crop: Pixels | None = None
+    """Cut every image, of whichever role or file, to its centre: so many pixels a side, before any resize."""
+    resize: Size | None = None
+    """Scale every image, of whichever role or file, to so many pixels a side, or to [height, width]."""
+    grey: bool = False
+    """Turn every image, of whichever role or file, to one grey channel."""
+    top_classes: Annotated[int, Field(gt=0)] | None = None
+    """Keep only the records of the so many most frequent classes of the data set, counted before any ``fraction``."""
+    fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Keep a random fraction of the data set's records; index files still count through all of them."""
 
 
 class PluginEntry(Strict):

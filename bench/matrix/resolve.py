@@ -149,9 +149,19 @@ class Resolver:
         beside: tuple[type[BaseModel], ...],
     ) -> Plugin | None:
         """An instance with checked options; ``beside`` are models whose keys stand in the same mapping."""
+        if cls.presets and "preset" in given:
+            given = dict(given)
+            preset = given.pop("preset")
+            if not isinstance(preset, str) or preset not in cls.presets:
+                known = ", ".join(cls.presets)
+                hint = did_you_mean(str(preset), cls.presets)
+                message = f"expected a preset of {SINGULAR[kind]} {cls.name!r} ({known}), got {preset!r}{hint}"
+                self.problems.add((*place, "preset"), message)
+                return None
+            given = {**cls.presets[preset], **given}
         try:
             options = validate(cls.Options, given)
-            return cls(**{key: getattr(options, key) for key in options.model_fields_set})
+            return cls(**{key: getattr(options, key) for key in options.model_fields_set}).at(self.path.parent)
         except ValidationError as error:
             what = f"{SINGULAR[kind]} {cls.name!r}"
             self.problems.add_validation(error, place, [cls.Options, *beside], what)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.matrix.model import Matrix, SplitOptions
 from bench.plugin import Plugin
@@ -79,13 +80,30 @@ def display_names(labels: Iterable[str]) -> dict[str, str]:
 
 
 def dataset_labels(datasets: Sequence[DataSet]) -> list[str]:
-    """A label for each data set; the split options stand in it where two would read the same without."""
-    plain = [plugin.label() for plugin, _ in datasets]
-    labels = []
-    for label, (_, split) in zip(plain, datasets, strict=True):
-        given = ",".join(f"{key}={value}" for key, value in split.model_dump(exclude_defaults=True).items())
-        labels.append(f"{label}[{given or 'default split'}]" if plain.count(label) > 1 else label)
-    return labels
+    """A label for each data set, such as ``lfw[top_classes=10]``.
+
+    What changes the records stands in it always; the loader's own options, such as a path, and the other options of
+    the split only where two would read the same.
+    """
+    plain, full = [], []
+    called = display_names({plugin.label() for plugin, _ in datasets})
+    for plugin, split in datasets:
+        name = called[plugin.label()]
+        given = split.model_dump(exclude_defaults=True)
+        records = _in_brackets({key: value for key, value in given.items() if key in SplitOptions.RECORDS})
+        plain.append(name + records)
+        full.append(name + (_in_brackets(given) or "[default split]"))
+    return [long if plain.count(short) > 1 else short for short, long in zip(plain, full, strict=True)]
+
+
+def _in_brackets(options: Mapping[str, Any]) -> str:
+    """``[key=value,…]``, sizes as height x width; "" without any.
+
+    >>> _in_brackets({"resize": (32, 48), "fraction": 0.2})
+    '[resize=32x48,fraction=0.2]'
+    """
+    shown = {key: "x".join(map(str, v)) if isinstance(v, tuple) else v for key, v in options.items()}
+    return f"[{','.join(f'{key}={value}' for key, value in shown.items())}]" if shown else ""
 
 
 def known_as(stack: Stack, label: str | None = None) -> frozenset[str | int]:

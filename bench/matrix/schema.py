@@ -85,11 +85,13 @@ def _mapping(kind: Kind, name: str, definitions: dict[str, Any]) -> dict[str, An
     options = plugin.Options.model_json_schema(ref_template=f"#/$defs/{prefix}{{model}}")
     definitions.update({prefix + key: value for key, value in options.pop("$defs", {}).items()})
     split = SplitOptions.model_json_schema()["properties"] if kind == "datasets" else {}
+    presets = {"preset": {"enum": list(plugin.presets), "description": "Options that go together."}}
     return {
         "type": "object",
         "description": plugin.summary(),
         "properties": {
             "name": {"const": name, "description": plugin.summary()},
+            **(presets if plugin.presets else {}),
             **split,
             **options.get("properties", {}),
         },

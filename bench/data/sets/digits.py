@@ -26,4 +26,4 @@ class Digits(Dataset):
         pixels = table[:, :-1].astype(np.float64) * (255 / 16)  # stored as 0..16
         images = np.rint(pixels).astype(np.uint8).reshape(-1, 1, 8, 8)
         ids = np.arange(len(images), dtype=np.int64)
-        return Records(ids, images, table[:, -1].astype(np.int64), Schema("image", (1, 8, 8)))
+        return Records(ids, images, table[:, -1].astype(np.int64), Schema("image", (1, 8, 8), classes=10))

@@ -25,4 +25,4 @@ class MNIST5k(Dataset):
         table = np.loadtxt(path, delimiter=",", dtype=np.uint8)
         images = np.ascontiguousarray(table[:, :-1]).reshape(-1, 1, 28, 28)
         ids = np.arange(len(images), dtype=np.int64)
-        return Records(ids, images, table[:, -1].astype(np.int64), Schema("image", (1, 28, 28)))
+        return Records(ids, images, table[:, -1].astype(np.int64), Schema("image", (1, 28, 28), classes=10))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +12,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
+from bench.data.images import Pictures
 from bench.data.split import ROLES, SHARES, Split, make_split
 from bench.errors import InputError
 from bench.matrix import SplitOptions
@@ -205,7 +208,131 @@ def test_members_as_images_of_the_users_own(tmp_path: Path) -> None:
 
 def test_labels_are_kept_only_where_every_part_has_them(tmp_path: Path) -> None:
     images(tmp_path / "mine.npz", 6)
-    assert make_split(loaded(30), request(members="mine.npz"), tmp_path).records.labels is None
+    found = make_split(labelled(30, 10), request(members="mine.npz"), tmp_path).records
+    assert found.labels is None
+    assert found.schema == Schema("image", (1, 4, 4))
+
+
+def labelled(n: int, classes: int) -> Records:
+    records = loaded(n)
+    return Records(records.ids, records.x, records.ids % classes, Schema("image", (1, 4, 4), classes))
+
+
+def member_labels(split: Split) -> list[int]:
+    labels = split.role("members").labels
+    assert labels is not None
+    return [int(label) for label in labels]
+
+
+@pytest.mark.parametrize(("largest", "classes"), [(3, 5), (8, 9)])
+def test_classes_are_the_most_that_any_part_has(tmp_path: Path, largest: int, classes: int) -> None:
+    images(tmp_path / "mine.npz", 4, labels=np.array([0, 1, 1, largest]))
+    split = make_split(labelled(30, 5), request(members="mine.npz"), tmp_path)
+    assert split.records.schema.classes == classes
+    assert member_labels(split) == [0, 1, 1, largest]
+
+
+# The data set's records and those of users are chosen and prepared alike.
+
+
+@pytest.mark.parametrize("asked", [{"resize": 3}, {"crop": 2}, {"grey": True}, {"crop": 3, "resize": [5, 4]}])
+def test_no_role_is_prepared_differently(tmp_path: Path, asked: dict[str, Any]) -> None:
+    """A user's members that are the data set's own images must come out as those: else preparation tells members."""
+    colour = generator(2, "test images").integers(0, 256, (20, 3, 4, 6), np.uint8)
+    whole = Records(np.arange(20), colour, None, Schema("image", (3, 4, 6)))
+    np.savez(tmp_path / "mine.npz", images=colour[:7].transpose(0, 2, 3, 1))
+    options = SplitOptions.model_validate_json(json.dumps({**asked, "members": "mine.npz"}))
+    split = make_split(whole, options, tmp_path)
+    again = make_split(whole, options.model_copy(update={"members": None}), tmp_path)
+    assert np.array_equal(split.role("members").x, again.records.x[:7])
+    assert split.records.schema == again.records.schema
+    assert split.records.schema != whole.schema
+
+
+def test_users_images_of_another_size_fit_once_all_are_resized(tmp_path: Path) -> None:
+    images(tmp_path / "mine.npz", 6, (9, 7))
+    split = make_split(loaded(30), request(members="mine.npz", resize=5), tmp_path)
+    assert split.records.x.shape == (36, 1, 5, 5)
+    with pytest.raises(
+        InputError, match=r"members: .*mine.npz: expected images of at least 8 x 8 to `crop`, got 9 x 7"
+    ):
+        make_split(labelled_large(30), request(members="mine.npz", crop=8), tmp_path)
+
+
+def labelled_large(n: int) -> Records:
+    return Records(np.arange(n), np.zeros((n, 1, 10, 10), np.uint8), None, Schema("image", (1, 10, 10)))
+
+
+def test_tables_cannot_be_resized() -> None:
+    table = Records(np.arange(30), np.ones((30, 3), np.float32), None, Schema("table", (3,)))
+    with pytest.raises(InputError, match="expected images to resize, got table 3"):
+        make_split(table, request(resize=5), HERE)
+
+
+def test_pictures_are_decoded_by_the_split() -> None:
+    records = labelled(160, 4)
+    pictures = Pictures([str(i) for i in range(160)], lambda i: records.x[i], records.labels, 4)
+    asked = request(top_classes=2, fraction=0.5, resize=3)
+    found = make_split(pictures, asked, HERE)
+    assert len(found.records) == 40
+    assert found.records.schema == Schema("image", (1, 3, 3), 2)
+    assert set((found.records.ids % 4).tolist()) == {0, 1}
+    assert found.records.fingerprint() == make_split(records, asked, HERE).records.fingerprint()
+
+
+def test_pictures_of_no_role_are_not_decoded(tmp_path: Path) -> None:
+    records, decoded = labelled(160, 4), []
+
+    def read(i: int) -> NDArray[np.uint8]:
+        decoded.append(i)
+        return records.x[i]
+
+    pictures = Pictures([str(i) for i in range(160)], read, records.labels, 4)
+    (tmp_path / "mine.txt").write_text("9\n150\n", "utf-8")
+    asked = request(members="mine.txt", nonmembers=10, reference=5, validation=0, holdout=3, fraction=1)
+    found, same = make_split(pictures, asked, tmp_path), make_split(records, asked, tmp_path)
+    assert decoded == sorted(np.concatenate(list(found.ids.values())).tolist())
+    assert len(decoded) == 20
+    for role in ROLES:
+        assert found.role(role).fingerprint() == same.role(role).fingerprint()
+    for number, role in enumerate(ROLES):
+        images(tmp_path / f"{role}.npz", 3, seed=number)
+    decoded.clear()
+    make_split(pictures, request(**{role: f"{role}.npz" for role in ROLES}), tmp_path)
+    assert decoded == []
+
+
+def test_roles_are_drawn_from_the_subset(tmp_path: Path) -> None:
+    split = make_split(labelled(200, 5), request(fraction=0.3, split_seed=1), tmp_path)
+    assert len(split.records) == 60
+    assert sizes(split)["holdout"] == 18
+    assert_disjoint(split)
+    assert np.array_equal(split.role("members").x, loaded(200).x[split.ids["members"]])  # ids still count through all
+
+
+def test_index_files_count_through_the_whole_data_set(tmp_path: Path) -> None:
+    """Of labels 0, 1, …, 4, 0, 1, … the top two classes are 0 and 1: ids 0, 1, 5, 6, 10, …"""
+    (tmp_path / "in.txt").write_text("5\n11\n96\n", "utf-8")
+    (tmp_path / "out.txt").write_text("5\n7\n8\n", "utf-8")
+    split = make_split(labelled(100, 5), request(members="in.txt", top_classes=2), tmp_path)
+    assert split.ids["members"].tolist() == [5, 11, 96]
+    assert member_labels(split) == [0, 1, 1]
+    message = r"out.txt: expected indices of the 40 records that top_classes: 2 keeps, but 2 of 3 .* \(7 first\)"
+    with pytest.raises(InputError, match=message):
+        make_split(labelled(100, 5), request(members="out.txt", top_classes=2), tmp_path)
+
+
+def test_users_labels_are_numbered_like_the_kept_classes(tmp_path: Path) -> None:
+    base = labelled(100, 5)
+    base = Records(base.ids, base.x, np.where(base.ids < 20, 1, np.where(base.ids < 90, 3, 0)), base.schema)
+    images(tmp_path / "mine.npz", 3, labels=np.array([3, 1, 3]))
+    images(tmp_path / "other.npz", 3, labels=np.array([3, 1, 4]))
+    split = make_split(base, request(members="mine.npz", top_classes=2), tmp_path)
+    assert member_labels(split) == [1, 0, 1]
+    assert split.ids["members"].tolist() == [100, 101, 102]
+    assert split.records.schema.classes == 2
+    with pytest.raises(InputError, match=r"other.npz: expected labels of the 2 classes .* \(1, 3\), got 4"):
+        make_split(base, request(members="other.npz", top_classes=2), tmp_path)
 
 
 def test_every_role_from_files_needs_no_data_set(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from matrix_cases import Fail, Load, matrix_text
 
 from bench.errors import InputError
-from bench.matrix import Matrix, SplitOptions, load_matrix, stack_label
+from bench.matrix import Matrix, SplitOptions, dataset_labels, load_matrix, stack_label
 from bench.registry import get
 
 
@@ -152,6 +152,21 @@ def test_the_same_data_set_with_two_splits_has_two_labels(load: Load) -> None:
     found = load(matrix_text(dataset=None, datasets="[digits, {name: digits, members: 9}, npz]"))
     labels = [found.dataset_label(dataset) for dataset in found.datasets]
     assert labels == ["digits[default split]", "digits[members=9]", "npz"]
+
+
+def test_what_changes_the_records_stands_in_the_label(load: Load) -> None:
+    (single,) = load(matrix_text(dataset="{name: digits, fraction: 0.2, members: 9, grey: false}")).datasets
+    assert dataset_labels([single]) == ["digits[fraction=0.2]"]
+    several = (
+        "[digits, {name: digits, resize: [14, 7], grey: true}, {name: digits, fraction: 0.1, top_classes: 3}, "
+        "{name: digits, fraction: 0.1, top_classes: 3, members: 9}]"
+    )
+    assert dataset_labels(load(matrix_text(dataset=None, datasets=several)).datasets) == [
+        "digits",
+        "digits[resize=14x7,grey=True]",
+        "digits[top_classes=3,fraction=0.1]",
+        "digits[members=9,top_classes=3,fraction=0.1]",
+    ]
 
 
 def test_options_that_are_named_like_the_split(fail: Fail) -> None:

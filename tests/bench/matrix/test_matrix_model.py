@@ -32,6 +32,10 @@ def test_every_field_is_classified_once_and_documented(cls: type[Strict]) -> Non
         assert field.description, f"{name} has no docstring"
 
 
+def test_options_of_the_records_are_fields_that_change_results() -> None:
+    assert set(SplitOptions.RECORDS) <= SplitOptions.RESULT
+
+
 @pytest.mark.parametrize("cls", MODELS)
 def test_models_are_frozen(cls: type[Strict]) -> None:
     fields: dict[type[Strict], dict[str, Any]] = {
@@ -98,6 +102,15 @@ SPLITS = [
     ("holdout", "out.txt", "out.txt", "0", "expected a number above 0"),
     ("split_seed", "3", 3, "-3", "expected a number of at least 0"),
     ("membership", "coin", "coin", "coins", "expected 'fixed' or 'coin', got 'coins'"),
+    ("crop", "108", 108, "0", "expected a number above 0, got 0"),
+    ("resize", "32", 32, "0", "expected pixels a side, or [height, width], got 0"),
+    ("resize", "[32, 48]", (32, 48), "[32, 0]", "expected pixels a side, or [height, width], got [32, 0]"),
+    ("resize", "null", None, "[32]", "expected pixels a side, or [height, width], got [32]"),
+    ("resize", "32", 32, "half", "expected pixels a side, or [height, width], got 'half'"),
+    ("grey", "true", True, "1", "expected true or false, got 1"),
+    ("top_classes", "10", 10, "0", "expected a number above 0, got 0"),
+    ("fraction", "0.1", 0.1, "0", "expected a number above 0"),
+    ("fraction", "1", 1.0, "1.01", "expected a number of at most 1"),
 ]
 
 

@@ -70,6 +70,8 @@ def accepts(schema: dict[str, Any], value: Any, whole: dict[str, Any]) -> bool:
                 ok = not isinstance(value, str) or re.search(wanted, value) is not None
             case "minimum":
                 ok = not isinstance(value, int | float) or value >= wanted
+            case "maximum":
+                ok = not isinstance(value, int | float) or value <= wanted
             case "exclusiveMinimum":
                 ok = not isinstance(value, int | float) or value > wanted
             case "exclusiveMaximum":
@@ -93,6 +95,8 @@ GOOD: list[dict[str, str | None]] = [
     {"attacks": "[needs_extra, {name: needs_extra, option: 1}]"},
     {"dataset": "{name: npz, path: a.npz, members: m.npz, membership: coin, reference: 0}"},
     {"dataset": None, "datasets": "[digits, {name: npz, members: 7}]"},
+    {"dataset": "{name: digits, crop: 6, resize: 8, grey: true, fraction: 0.5, top_classes: 3}"},
+    {"dataset": "{name: digits, resize: [8, 6], fraction: 1, crop: null}"},
     {
         "seeds": "[0, 2]",
         "exclude": "[{seed: 2, attack: logan}]",
@@ -124,6 +128,12 @@ BAD: list[dict[str, str | None]] = [
     {"dataset": "{name: digits, members: 0}"},
     {"dataset": "{name: digits, members: '010'}"},
     {"dataset": "{name: digits, path: x}"},
+    {"dataset": "{name: digits, resize: [8]}"},
+    {"dataset": "{name: digits, resize: 0}"},
+    {"dataset": "{name: digits, crop: [8, 8]}"},
+    {"dataset": "{name: digits, fraction: 0}"},
+    {"dataset": "{name: digits, fraction: 1.5}"},
+    {"dataset": "{name: digits, grey: 1}"},
     {"seeds": "[0, 0]"},
     {"seeds": "[-1]"},
     {"exclude": "[{tagret: vae}]"},
