@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.matrix import ResolvedMatrix
 from bench.metrics.quality import QualityRecord
 from bench.metrics.stability import StabilityRecord, stability_of_history
+from bench.metrics.table_quality import TableQualityRecord
 from bench.plan.findings import DIVERGED
 from bench.plan.graph import Plan, PlannedCell, PlannedLines, PlannedTrial, Step
 from bench.plan.status import State, cell_state, step_states
@@ -20,7 +22,7 @@ from bench.store import Artifact, Store
 SHEET = 64  # generated records shown per trial
 
 _CELL_STATUS: dict[str, CellStatus] = {
-    "cached": "completed", "new": "missing", "not applicable": "not_applicable",
+    "cached": "completed", "new": "missing", "no data": "missing", "not applicable": "not_applicable",
     "blocked": "blocked", "diverged": "diverged", "failed": "failed",
 }  # fmt: skip
 
@@ -85,19 +87,21 @@ def _trial(trial: PlannedTrial, store: Store, states: Mapping[str, State]) -> Tr
         status=status,
         reason=reason,
         key=trial.steps["train"].key if trial.steps else "",
-        quality=QualityRecord(**quality.json("quality.json")) if quality else None,
+        quality=_quality(quality),
         stability=_stability(train, quality),
         claim=claim,
         artifacts={kind: a.digest for kind, a in found.items() if a is not None and kind != "preflight"},
         costs={kind: cost for kind, a in found.items() if (cost := _cost(a)) is not None},
         history=history,
-        sheet=sample.arrays("samples.npz")["samples"][:SHEET] if sample else None,
+        sheet=_sheet(sample),
     )
 
 
 def _trial_status(
     trial: PlannedTrial, found: Mapping[str, Artifact | None], states: Mapping[str, State]
 ) -> tuple[TrialStatus, str]:
+    if trial.absent:
+        return "missing", trial.absent
     if trial.refused:
         return "not_applicable", trial.refused
     for kind in ("train", "sample", "quality"):
@@ -107,6 +111,20 @@ def _trial_status(
         if found.get(kind) is None:
             return ("failed", f"{kind}: {state.reason}") if state.reason else ("missing", f"{kind} has not been run")
     return "completed", ""
+
+
+def _quality(artifact: Artifact | None) -> QualityRecord | TableQualityRecord | None:
+    """Of images or of tables: the record says which."""
+    if artifact is None:
+        return None
+    raw = artifact.json("quality.json")
+    return TableQualityRecord(**raw) if raw.get("kind") == "table" else QualityRecord(**raw)
+
+
+def _sheet(sample: Artifact | None) -> NDArray[np.uint8] | None:
+    """The first generated images; rows of a table are none."""
+    samples = sample.arrays("samples.npz")["samples"] if sample else None
+    return None if samples is None or samples.dtype != np.uint8 else samples[:SHEET]
 
 
 def _stability(train: Artifact | None, quality: Artifact | None) -> StabilityRecord | None:
@@ -155,8 +173,7 @@ def _cell(cell: PlannedCell, store: Store, states: Mapping[str, State]) -> Cell:
 
 
 def _lines(lines: PlannedLines, store: Store) -> Lines:
-    def read(name: str) -> QualityRecord | None:
-        artifact = _find(store, lines.steps.get(name))
-        return QualityRecord(**artifact.json("quality.json")) if artifact else None
+    def read(name: str) -> QualityRecord | TableQualityRecord | None:
+        return _quality(_find(store, lines.steps.get(name)))
 
     return Lines(lines.dataset, lines.target, read("real"), read("untrained"), read("pca_gaussian"))

@@ -20,9 +20,12 @@ ENGINE: dict[str, int] = {
     "bench.attacks.base": 1,
     "bench.canonical": 1,
     "bench.data.base": 1,
+    "bench.data.fitted": 1,
     "bench.data.split": 1,
+    "bench.data.tables": 1,
     "bench.devices": 1,
     "bench.errors": 1,
+    "bench.metrics.association": 1,
     "bench.metrics.baselines": 1,
     "bench.metrics.features": 1,
     "bench.metrics.kernel_distance": 1,
@@ -30,6 +33,8 @@ ENGINE: dict[str, int] = {
     "bench.metrics.modes": 1,
     "bench.metrics.quality": 1,
     "bench.metrics.stability": 1,
+    "bench.metrics.table_quality": 1,
+    "bench.metrics.utility": 1,
     "bench.plugin": 1,
     "bench.records": 1,
     "bench.release": 1,
@@ -55,14 +60,20 @@ _TRAINING = (
 
 # Step kind -> the engine modules whose code decides its result.
 ENGINE_OF: dict[str, tuple[str, ...]] = {
-    "data": ("bench.data.base", "bench.data.split", "bench.records", "bench.rng", "bench.steps.data"),
+    "data": (
+        "bench.data.base", "bench.data.fitted", "bench.data.split", "bench.data.tables", "bench.records", "bench.rng",
+        "bench.steps.data",
+    ),
     "preflight": (*_TRAINING, "bench.steps.preflight"),
     "train": _TRAINING,
-    "sample": ("bench.metrics.baselines", "bench.steps.data", "bench.steps.sample", "targets.training"),
+    "sample": (
+        "bench.data.tables", "bench.metrics.baselines", "bench.steps.data", "bench.steps.sample", "targets.training",
+    ),
     "features": ("bench.metrics.features", "bench.steps.data", "bench.steps.features"),
     "quality": (
-        "bench.metrics.features", "bench.metrics.kernel_distance", "bench.metrics.manifold", "bench.metrics.modes",
-        "bench.metrics.quality", "bench.metrics.stability", "bench.steps.data", "bench.steps.quality",
+        "bench.metrics.association", "bench.metrics.features", "bench.metrics.kernel_distance", "bench.metrics.manifold",
+        "bench.metrics.modes", "bench.metrics.quality", "bench.metrics.stability", "bench.metrics.table_quality",
+        "bench.metrics.utility", "bench.steps.data", "bench.steps.quality",
     ),
     "attack": (
         "bench.attacks.base", "bench.records", "bench.release", "bench.rng", "bench.steps.attack", "bench.steps.data",
@@ -73,6 +84,17 @@ ENGINE_OF: dict[str, tuple[str, ...]] = {
 def engine_versions(kind: str) -> dict[str, int]:
     """Module -> version of the engine behind a kind of step."""
     return {module: ENGINE[module] for module in ENGINE_OF[kind]}
+
+
+def content_fingerprint(path: Path) -> str:
+    """sha256 of a file, or of all files under a folder with their names relative to it."""
+    if path.is_file():
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+        digest.update(file.relative_to(path).as_posix().encode() + b"\0" + content_fingerprint(file).encode())
+    return digest.hexdigest()
 
 
 @cache

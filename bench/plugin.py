@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from copy import copy
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
+
+from bench.errors import InputError
 
 
 class PluginOptions(BaseModel):
@@ -29,11 +33,15 @@ class Plugin:
     Attributes:
         name: how a matrix names it; snake_case.
         paper: where the method comes from (authors, venue, year, section), or "" for the suite's own.
+        presets: name -> options that go together; a matrix asks for one by ``preset``, options beside it win.
+        files: the options that name a file or folder, relative to the matrix, whose content decides the result.
         options: the validated options of this instance.
     """
 
     name: ClassVar[str]
     paper: ClassVar[str] = ""
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    files: ClassVar[tuple[str, ...]] = ()
 
     class Options(PluginOptions):
         """No options."""
@@ -42,6 +50,7 @@ class Plugin:
 
     def __init__(self, **options: Any) -> None:
         self.options = self.Options(**options)
+        self._base_dir = Path()
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> Self:
@@ -49,6 +58,27 @@ class Plugin:
         given = {key: value for key, value in spec.items() if key != "name"}
         options = cls.Options.model_validate_json(json.dumps(given))
         return cls(**{key: getattr(options, key) for key in options.model_fields_set})
+
+    def at(self, base_dir: Path) -> Self:
+        """The same plugin, whose files are relative to this folder; where files lie is not part of its identity."""
+        located = copy(self)
+        located._base_dir = base_dir
+        return located
+
+    def path(self, option: str) -> Path:
+        """The file or folder that one of the options in ``files`` names.
+
+        Raises:
+            InputError: there is none.
+        """
+        path = self._base_dir / str(getattr(self.options, option))
+        if not path.exists():
+            raise InputError(f"{self.name}: expected a file or folder as {option!r}, but there is no {path}")
+        return path
+
+    def parts(self) -> tuple[Plugin, ...]:
+        """Plugins of the same kind that this one is made of, whose source counts as its own."""
+        return ()
 
     def spec(self) -> dict[str, Any]:
         """Name and *all* options as JSON values: what identifies this instance."""
@@ -64,12 +94,19 @@ class Plugin:
 
     @cached_property
     def _label(self) -> str:
-        changed = [
-            f"{name}={_short(getattr(self.options, name))}"
+        values = dict(self.options)
+        changed = {
+            name
             for name, field in type(self.options).model_fields.items()
-            if getattr(self.options, name) != field.get_default(call_default_factory=True)
-        ]
-        return f"{self.name}({','.join(changed)})" if changed else self.name
+            if values[name] != field.get_default(call_default_factory=True)
+        }
+        shown = [f"{name}={_short(value)}" for name, value in values.items() if name in changed]
+        for preset, settings in self.presets.items():
+            differing = {name for name, value in settings.items() if values[name] != value}
+            rest = (changed - set(settings)) | differing
+            if len(rest) + 1 < len(shown) or (not rest and shown):
+                shown = [f"preset={preset}", *(f"{n}={_short(value)}" for n, value in values.items() if n in rest)]
+        return f"{self.name}({','.join(shown)})" if shown else self.name
 
     def __repr__(self) -> str:
         options = ", ".join(f"{k}={v!r}" for k, v in self.options)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import accumulate, pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -15,23 +16,69 @@ Kind = Literal["image", "table"]
 
 
 @dataclass(frozen=True)
+class Column:
+    """One column of a table, as a person named it.
+
+    Attributes:
+        name: unique within the table.
+        categories: the values of a categorical column, in the order of their codes; () for a numeric one.
+        power, centre, scale: how a numeric column was made comparable with the others: the Yeo-Johnson power, then
+            (value - centre) / scale; None before that was fitted.
+    """
+
+    name: str
+    categories: tuple[str, ...] = ()
+    power: float | None = None
+    centre: float | None = None
+    scale: float | None = None
+
+    @property
+    def width(self) -> int:
+        """Values that this column has in an encoded row: one per category, or one."""
+        return len(self.categories) or 1
+
+
+@dataclass(frozen=True)
 class Schema:
     """What one record looks like.
 
     Attributes:
         kind: ``image`` or ``table``.
-        shape: ``(channels, height, width)`` of an image, ``(columns,)`` of a table's row.
+        shape: ``(channels, height, width)`` of an image, ``(values,)`` of a table's row.
+        classes: labels run from 0 to below this; None where records have no labels that a model could be given.
+        columns: the columns of a table whose rows are encoded (``bench.data.tables``), in order; () where each
+            value is a number of its own, and for images.
+        class_shares: the classes' shares among the *reference* records, which are public, in order; () where
+            they are taken to be equal.
     """
 
     kind: Kind
     shape: tuple[int, ...]
+    classes: int | None = None
+    columns: tuple[Column, ...] = ()
+    class_shares: tuple[float, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, "shape": list(self.shape)}
+        return asdict(self)
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Schema:
-        return cls(value["kind"], tuple(int(n) for n in value["shape"]))
+        columns = tuple(Column(**{**c, "categories": tuple(c["categories"])}) for c in value["columns"])
+        shape, shares = tuple(int(n) for n in value["shape"]), tuple(value["class_shares"])
+        return cls(value["kind"], shape, value["classes"], columns, shares)
+
+    def same_records(self, other: Schema) -> bool:
+        """Whether records of both look alike, whatever is known of their labels."""
+        return (self.kind, self.shape, self.columns) == (other.kind, other.shape, other.columns)
+
+    def spans(self) -> tuple[tuple[Column, slice], ...]:
+        """Each column with the values that it has in an encoded row.
+
+        >>> Schema("table", (3,), columns=(Column("age"), Column("sex", ("f", "m")))).spans()[1][1]
+        slice(1, 3, None)
+        """
+        ends = list(accumulate((column.width for column in self.columns), initial=0))
+        return tuple((column, slice(*end)) for column, end in zip(self.columns, pairwise(ends), strict=True))
 
     def __str__(self) -> str:
         return f"{self.kind} {'x'.join(map(str, self.shape))}"
@@ -44,11 +91,12 @@ class Records:
     Attributes:
         ids: int64 ``(n,)``, unique within a data set; a record keeps its id through every subset.
         x: images as uint8 ``(n, channels, height, width)``; tables as float32 ``(n, columns)``.
-        labels: int64 ``(n,)`` or None.
+        labels: int64 ``(n,)`` from 0 to below ``schema.classes`` where that is known, or None.
         schema: shape and kind of one record.
 
     Raises:
-        InputError: lengths, dtype or shape do not fit together, an id occurs twice, or a table is not finite.
+        InputError: lengths, dtype or shape do not fit together, an id occurs twice, a label is out of range, or a
+            table is not finite.
     """
 
     ids: NDArray[np.int64]
@@ -65,6 +113,11 @@ class Records:
             problems.append(f"expected records of shape {(len(self.ids), *self.schema.shape)}, got {self.x.shape}")
         if self.labels is not None and self.labels.shape != (len(self.ids),):
             problems.append(f"expected {len(self.ids)} labels, got shape {self.labels.shape}")
+        if (classes := self.schema.classes) is not None:
+            if self.labels is None:
+                problems.append(f"expected labels of {classes} classes, got records without labels")
+            elif len(self.labels) and not 0 <= self.labels.min() <= self.labels.max() < classes:
+                problems.append(f"expected labels from 0 to below {classes}, got {np.unique(self.labels)[:20]}")
         if len(np.unique(self.ids)) != len(self.ids):
             problems.append("record ids must be unique, but some occur twice")
         if self.schema.kind == "table" and not problems and not np.isfinite(self.x).all():

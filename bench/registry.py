@@ -247,6 +247,13 @@ def _checked(kind: Kind, found: object, what: str, name: str | None) -> type[Plu
         raise PluginError(f"expected Options of {what} to extend PluginOptions, got {found.Options!r}")
     if "name" in found.Options.model_fields:
         raise PluginError(f"expected no option called 'name', which names the plugin itself, in {what}")
+    if "preset" in found.Options.model_fields:
+        raise PluginError(f"expected no option called 'preset', which names a set of options, in {what}")
+    for preset, settings in found.presets.items():
+        if unknown := sorted({*settings} - {*found.Options.model_fields}):
+            raise PluginError(f"expected the preset {preset!r} of {what} to set options that it has, got {unknown}")
+    if unknown := sorted({*found.files} - {*found.Options.model_fields}):
+        raise PluginError(f"expected `files` of {what} to name its options, got {unknown}")
     return found
 
 

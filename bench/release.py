@@ -50,10 +50,10 @@ class Release:
     schema: Schema
     device: Device
 
-    def logits(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+    def logits(self, x: NDArray[np.float32], labels: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
         """Real/fake logits ``(discriminators, rows)`` of records ``(rows, *shape)`` in [-1, 1].
 
-        The logit and not its sigmoid, which saturates into ties in float32.
+        The logit and not its sigmoid, which saturates into ties in float32. Labels reach conditional targets only.
 
         Raises:
             IncompatibleError: the target has no discriminator.
@@ -62,23 +62,62 @@ class Release:
 
         if "discriminator" not in self.networks:
             raise IncompatibleError(f"{self.target.name} has no discriminator")
-        rows = []
+        rows, y = [], self.labels(labels)
         with torch.no_grad():
             for network in self.networks["discriminator"]:
                 parts = [
-                    self.target.logit(network, to_device(torch.from_numpy(x[i : i + CHUNK]), self.device))
+                    self.target.logit(
+                        network,
+                        to_device(torch.from_numpy(x[i : i + CHUNK]), self.device),
+                        None if y is None else y[i : i + CHUNK],
+                    )
                     for i in range(0, len(x), CHUNK)
                 ]
                 rows.append(torch.cat(parts).double().cpu().numpy())
         return np.stack(rows)
 
-    def decode(self, z: torch.Tensor) -> torch.Tensor:
-        """Records from latents the caller chose; gradients flow."""
-        return self.target.decode(self.networks, z)
+    def labels(self, labels: NDArray[np.int64] | None) -> torch.Tensor | None:
+        """The labels as the target takes them: on its device, or None where it is not conditional.
 
-    def decision(self, x: NDArray[np.float32]) -> NDArray[np.bool_]:
+        Raises:
+            IncompatibleError: it is conditional, and there are none.
+        """
+        import torch
+
+        if not self.target.conditional:
+            return None
+        if labels is None:
+            raise IncompatibleError(f"{self.target.name} is conditional: expected a label for every record, got none")
+        return torch.from_numpy(labels).to(self.device.name)
+
+    def decode(self, z: torch.Tensor, labels: NDArray[np.int64] | None = None) -> torch.Tensor:
+        """Records from latents the caller chose; gradients flow."""
+        return self.target.decode(self.networks, z, self.labels(labels))
+
+    def posterior(
+        self, x: NDArray[np.float32], labels: NDArray[np.int64] | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and standard deviation of each record's latents, ``(rows, latent)`` each.
+
+        Raises:
+            IncompatibleError: the target has no encoder.
+        """
+        import torch
+
+        rows = to_device(torch.from_numpy(x), self.device)
+        return self.target.posterior(self.networks, rows, self.labels(labels))
+
+    def predict_noise(self, x: torch.Tensor, t: torch.Tensor, labels: NDArray[np.int64] | None = None) -> torch.Tensor:
+        """The noise that the target's denoiser sees in noisy records at times ``t``, int64 ``(rows,)``.
+
+        Raises:
+            IncompatibleError: the target has no denoiser.
+        """
+        return self.target.predict_noise(self.networks, x, t, self.labels(labels))
+
+    def decision(self, x: NDArray[np.float32], labels: NDArray[np.int64] | None = None) -> NDArray[np.bool_]:
         """Whether the (first) discriminator calls each record real: logit above 0."""
-        answers: NDArray[np.bool_] = self.logits(x)[0] > 0
+        answers: NDArray[np.bool_] = self.logits(x, labels)[0] > 0
         return answers
 
 
@@ -132,20 +171,37 @@ class View:
         self._need("samples")
         return self._samples
 
-    def decode(self, z: torch.Tensor) -> torch.Tensor:
+    def decode(self, z: torch.Tensor, labels: NDArray[np.int64] | None = None) -> torch.Tensor:
         """Generated records from chosen latents."""
         self._need("latent")
-        return self._release.decode(z)
+        return self._release.decode(z, labels)
 
-    def decision(self, x: NDArray[np.float32]) -> NDArray[np.bool_]:
+    def decision(self, x: NDArray[np.float32], labels: NDArray[np.int64] | None = None) -> NDArray[np.bool_]:
         """The discriminator's hard real/fake answers."""
         self._need("decision")
-        return self._release.decision(x)
+        return self._release.decision(x, labels)
 
-    def logits(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
+    def logits(self, x: NDArray[np.float32], labels: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
         """Logits ``(discriminators, rows)`` of every discriminator."""
         self._need("white_box")
-        return self._release.logits(x)
+        return self._release.logits(x, labels)
+
+    def posterior(
+        self, x: NDArray[np.float32], labels: NDArray[np.int64] | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and standard deviation of each record's latents, by the target's encoder."""
+        self._need("white_box")
+        return self._release.posterior(x, labels)
+
+    def predict_noise(self, x: torch.Tensor, t: torch.Tensor, labels: NDArray[np.int64] | None = None) -> torch.Tensor:
+        """The noise that the target's denoiser sees."""
+        self._need("white_box")
+        return self._release.predict_noise(x, t, labels)
+
+    def alpha_bar(self) -> NDArray[np.float64]:
+        """The diffusion target's share of the signal that is left at each time, ``(times,)``."""
+        self._need("white_box")
+        return self._release.target.alpha_bar()
 
     @property
     def networks(self) -> Networks:

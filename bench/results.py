@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 if TYPE_CHECKING:
     from bench.metrics.quality import QualityRecord
     from bench.metrics.stability import StabilityRecord
+    from bench.metrics.table_quality import TableQualityRecord
 
 TrialStatus = Literal["completed", "diverged", "failed", "blocked", "not_applicable", "missing"]
 CellStatus = Literal["completed", "diverged", "failed", "blocked", "not_applicable", "missing"]
@@ -92,7 +93,7 @@ class Trial:
     status: TrialStatus
     reason: str = ""
     key: str = ""
-    quality: QualityRecord | None = None
+    quality: QualityRecord | TableQualityRecord | None = None
     stability: StabilityRecord | None = None
     claim: PrivacyClaim | None = None
     artifacts: Mapping[str, str] = field(default_factory=dict)
@@ -145,14 +146,14 @@ class Lines:
     Attributes:
         real: reference records against the holdout: what real records would score.
         untrained: the target before its first training step; None where it failed.
-        pca_gaussian: a Gaussian in PCA space fitted on the reference records; None for tables.
+        pca_gaussian: a Gaussian in PCA space fitted on the reference records.
     """
 
     dataset: str
     target: str
-    real: QualityRecord | None
-    untrained: QualityRecord | None
-    pca_gaussian: QualityRecord | None
+    real: QualityRecord | TableQualityRecord | None
+    untrained: QualityRecord | TableQualityRecord | None
+    pca_gaussian: QualityRecord | TableQualityRecord | None
 
 
 @dataclass(frozen=True)

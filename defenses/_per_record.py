@@ -23,12 +23,16 @@ GradSampleMode = Literal["hooks", "functorch"]
 
 def refuses_per_record(defense: Defense, target: Target) -> str | None:
     """Why per-record clipping cannot be exact for this target, known without building it; None if it can."""
+    if (reason := target.refuses_private()) is not None:
+        return f"{defense.name} cannot protect {target.name}: {reason}"
     private = [phase for phase in target.phases() if phase.private]
     if len(private) != 1:
         return (
             f"{defense.name} makes one clipped update per step, but {target.name} has {len(private)} phases that "
             "read real records"
         )
+    if private[0].every != 1:
+        return f"{defense.name} counts every step, but {target.name} reads records on every {private[0].every}th only"
     uncovered = sorted(set(target.private_roles) - set(private[0].roles))
     if uncovered:
         return f"{defense.name} would leave {uncovered} of {target.name}, which read real records, unprotected"

@@ -163,6 +163,8 @@ def stack_refuses(defenses: Sequence[Defense], target: Target, schema: Schema) -
     """Why a stack cannot be applied to a target, or None; known without building anything."""
     if (reason := target.refuses(schema)) is not None:
         return reason
+    if target.brought and (late := [d.name for d in defenses if d.family not in ("none", "release")]):
+        return f"{target.name} was trained elsewhere, so {' and '.join(late)} cannot change its training"
     procedures = [defense.name for defense in defenses if defense.replaces_procedure]
     if len(procedures) > 1:
         return f"at most one defense of a stack may replace the training procedure, got {' and '.join(procedures)}"

@@ -5,21 +5,25 @@ The loop around that step belongs to ``targets.training``; a target file holds i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from bench.devices import Device, generator_device
-from bench.errors import IncompatibleError
+from bench.errors import IncompatibleError, StoreError
 from bench.plugin import Plugin, PluginOptions
-from bench.records import Schema
+from bench.records import Records, Schema
 from bench.rng import Purpose, torch_generator
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
     from torch import nn
+
+SNAPSHOTS = 8  # of a training: the least over which stability metrics compare the last with the best
 
 Networks = dict[str, "tuple[nn.Module, ...]"]
 
@@ -32,11 +36,13 @@ class Phase:
         name: names the phase in the history.
         roles: the networks that it updates; all others are frozen meanwhile.
         private: whether its loss reads real records.
+        every: it runs on every so many-th training step; a critic may be updated more often than its generator.
     """
 
     name: str
     roles: tuple[str, ...]
     private: bool
+    every: int = 1
 
 
 @dataclass(frozen=True)
@@ -48,11 +54,13 @@ class Batch:
         labels: int64 ``(rows,)`` or None.
         size: the *expected* number of rows, a public constant: what losses are divided by and how many rows the
             generated half has. Never the number that was drawn.
+        schema: what one record looks like.
     """
 
     x: torch.Tensor
     labels: torch.Tensor | None
     size: int
+    schema: Schema
 
 
 @dataclass(frozen=True)
@@ -94,6 +102,27 @@ class Draw:
 
         return torch.rand(shape, generator=self.generator, device=self.generator.device).to(self.device.name)
 
+    def integers(self, high: int, n: int) -> torch.Tensor:
+        """Uniform int64 values ``(n,)`` from 0 to below ``high``."""
+        import torch
+
+        return torch.randint(high, (n,), generator=self.generator, device=self.generator.device).to(self.device.name)
+
+    def labels(self, n: int, schema: Schema) -> torch.Tensor:
+        """Class labels int64 ``(n,)`` by the classes' public shares, which are equal where none are known.
+
+        Raises:
+            IncompatibleError: the records have no classes.
+        """
+        import torch
+
+        if schema.classes is None:
+            raise IncompatibleError(f"expected records with labels to draw classes of, got {schema} without any")
+        if not schema.class_shares:
+            return self.integers(schema.classes, n)
+        ends = torch.tensor(schema.class_shares, dtype=torch.float32).cumsum(0).to(self.device.name)
+        return torch.searchsorted(ends, self.uniform(n) * ends[-1], right=True).clamp_max(schema.classes - 1)
+
 
 class TargetOptions(PluginOptions):
     """Options that every target has: how long and in which batches it trains."""
@@ -107,11 +136,15 @@ class TargetOptions(PluginOptions):
 class Target(Plugin):
     """Base class of generative models.
 
+    ``labels`` are int64 ``(rows,)``, and are given if and only if the target is ``conditional``.
+
     Attributes:
         data: kinds of records it models (``image``, ``table``).
         roles: names of its networks.
         private_roles: the roles whose update reads real records; what DP-SGD must protect.
         loss_limit: absolute loss beyond which training counts as diverged.
+        brought: whether it was trained elsewhere: no training, and no defense of training, happens here.
+        presets: name -> options that go together, such as ``gpu``; options given beside a preset win.
     """
 
     class Options(TargetOptions):
@@ -122,12 +155,28 @@ class Target(Plugin):
     roles: ClassVar[tuple[str, ...]]
     private_roles: ClassVar[tuple[str, ...]]
     loss_limit: ClassVar[float] = 1e4
+    brought: ClassVar[bool] = False
+
+    @property
+    def conditional(self) -> bool:
+        """Whether it models records given their labels."""
+        return bool(getattr(self.options, "conditional", False))
 
     def refuses(self, schema: Schema) -> str | None:
         """Why this target cannot model such records, or None."""
         if schema.kind not in self.data:
             return f"{self.name} models {' and '.join(sorted(self.data))} records, not {schema.kind} records"
+        if self.conditional and schema.classes is None:
+            return f"{self.name} with conditional=true needs labels, and these records have none"
         return None
+
+    def refuses_private(self) -> str | None:
+        """Why clipping one gradient per record cannot be exact for this target, or None where it can."""
+        return None
+
+    def untrained(self) -> Target | None:
+        """The target before its first step, whose samples are the worst line of quality; None where there is none."""
+        return type(self).from_spec({**self.spec(), "steps": 0}).at(self._base_dir)
 
     def phases(self) -> tuple[Phase, ...]:
         """The updates of one training step, in order."""
@@ -141,25 +190,67 @@ class Target(Plugin):
         """The optimiser of one phase."""
         raise NotImplementedError
 
+    def fit(self, networks: Networks, records: Records, reference: Records) -> None:
+        """Called once before the first step; only a control of known leakage takes anything from it.
+
+        Args:
+            records: those to train on.
+            reference: those that belong to the attacker, disjoint from them.
+        """
+
     def losses(self, phase: Phase, networks: Networks, batch: Batch, draw: Draw) -> Losses:
         """Per-row losses of one phase; nothing in a private row may depend on another record."""
         raise NotImplementedError
+
+    def after_update(self, phase: Phase, networks: Networks, losses: Losses, batch: Batch) -> None:
+        """Called without gradients after a phase's update; what it keeps lies in the networks, which are saved."""
 
     def latent(self, n: int, draw: Draw) -> torch.Tensor:
         """``n`` draws of the generator's input."""
         raise NotImplementedError
 
-    def decode(self, networks: Networks, z: torch.Tensor) -> torch.Tensor:
+    def decode(self, networks: Networks, z: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
         """Records from latents, in [-1, 1] for images."""
         raise NotImplementedError
 
-    def generate(self, networks: Networks, n: int, draw: Draw) -> torch.Tensor:
+    def generate(self, networks: Networks, n: int, draw: Draw, labels: torch.Tensor | None = None) -> torch.Tensor:
         """``n`` generated records."""
-        return self.decode(networks, self.latent(n, draw))
+        return self.decode(networks, self.latent(n, draw), labels)
 
-    def logit(self, network: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    def stored(self, schema: Schema) -> Records | None:
+        """Records that were generated elsewhere and stand for generated ones; None where the networks generate.
+
+        Raises:
+            InputError: there are some, but not of this schema.
+        """
+        return None
+
+    def logit(self, network: nn.Module, x: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
         """One discriminator's real/fake logit per row, ``(rows,)``; larger = more real."""
         raise IncompatibleError(f"{self.name} has no discriminator")
+
+    def posterior(
+        self, networks: Networks, x: torch.Tensor, labels: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and standard deviation of the latents of each record, ``(rows, latent)`` each."""
+        raise IncompatibleError(f"{self.name} has no encoder")
+
+    def encode(
+        self, networks: Networks, x: torch.Tensor, draw: Draw, labels: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """One draw of each record's latent, ``(rows, latent)``."""
+        mean, deviation = self.posterior(networks, x, labels)
+        return mean + deviation * draw.normal(*mean.shape)
+
+    def predict_noise(
+        self, networks: Networks, x: torch.Tensor, t: torch.Tensor, labels: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """The noise that a diffusion model sees in noisy records ``x`` at times ``t``, int64 ``(rows,)`` from 0."""
+        raise IncompatibleError(f"{self.name} has no denoiser")
+
+    def alpha_bar(self) -> NDArray[np.float64]:
+        """Share of the signal's variance that is left at each time of a diffusion model, ``(times,)``, falling."""
+        raise IncompatibleError(f"{self.name} has no denoiser")
 
 
 def modules(networks: Networks, roles: Iterable[str]) -> list[nn.Module]:
@@ -170,3 +261,32 @@ def modules(networks: Networks, roles: Iterable[str]) -> list[nn.Module]:
 def parameters(networks: Networks, roles: Iterable[str]) -> list[nn.Parameter]:
     """All parameters of these roles' networks."""
     return [p for module in modules(networks, roles) for p in module.parameters()]
+
+
+def to_tensors(networks: Networks) -> dict[str, torch.Tensor]:
+    """Every parameter and buffer, copied, under ``role.position.name``: how networks are stored."""
+    return {
+        f"{role}.{index}.{name}": tensor.detach().clone()
+        for role, found in networks.items()
+        for index, module in enumerate(found)
+        for name, tensor in module.state_dict().items()
+    }
+
+
+def from_tensors(networks: Networks, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Put stored parameters and buffers back into networks of the same shape.
+
+    Raises:
+        StoreError: names or shapes do not fit.
+    """
+    strangers = sorted({name for name in tensors if name.split(".")[0] not in networks})
+    if strangers:
+        raise StoreError(f"expected weights of the networks {sorted(networks)}, got {strangers[:3]} too")
+    for role, found in networks.items():
+        for index, module in enumerate(found):
+            prefix = f"{role}.{index}."
+            state = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+            try:
+                module.load_state_dict(state)
+            except RuntimeError as error:
+                raise StoreError(f"the weights do not fit {role}: {error}") from error

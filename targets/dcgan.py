@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -28,6 +28,9 @@ class DCGAN(Target):
         "Radford, Metz and Chintala, Unsupervised Representation Learning with DCGANs, ICLR 2016; "
         "attacked in Hayes et al., LOGAN, PoPETs 2019, section 5"
     )
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "gpu": {"width": 64, "batch_size": 128, "steps": 50_000, "discriminator_learning_rate": None},
+    }
     roles = ("generator", "discriminator")
     private_roles = ("discriminator",)
 
@@ -44,6 +47,10 @@ class DCGAN(Target):
         """Adam's decay of the first moment."""
         norm: Literal["group", "batch", "none"] = "group"
         """Normalisation of the discriminator."""
+        average: float | None = Field(None, gt=0, lt=1)
+        """Decay of the moving average of the generator's weights that is released; None: the last weights."""
+        conditional: bool = False
+        """Whether both networks are told the label (Mirza and Osindero, Conditional GANs, 2014)."""
 
     options: Options
 
@@ -62,13 +69,19 @@ class DCGAN(Target):
         return None
 
     def build(self, schema: Schema, rng: torch.Generator) -> Networks:
+        from targets.nets.average import Averaged
         from targets.nets.conv import discriminator, generator, initialise
+        from targets.nets.labels import WithLabels
 
-        o = self.options
-        return {
-            "generator": (initialise(generator(schema.shape, o.width, o.latent), rng),),
-            "discriminator": (initialise(discriminator(schema.shape, o.width, o.norm), rng),),
-        }
+        o, classes = self.options, (schema.classes or 0) if self.conditional else 0
+        channels, *sides = schema.shape
+        makes = initialise(generator(schema.shape, o.width, o.latent + classes), rng)
+        judges = initialise(discriminator((channels + classes, *sides), o.width, o.norm), rng)
+        if self.conditional:
+            makes, judges = WithLabels(makes, classes), WithLabels(judges, classes)
+        if o.average is not None:
+            makes = Averaged(makes, o.average)
+        return {"generator": (makes,), "discriminator": (judges,)}
 
     def optimizer(self, phase: Phase, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         import torch
@@ -85,25 +98,37 @@ class DCGAN(Target):
 
         (discriminator,) = networks["discriminator"]
         z = self.latent(batch.size, draw)
+        asked = draw.labels(batch.size, batch.schema) if self.conditional else None
         if phase.name == "generator":
-            return Losses(None, softplus(-self.logit(discriminator, self.decode(networks, z))))
+            return Losses(None, softplus(-self.logit(discriminator, self.decode(networks, z, asked), asked)))
         with torch.no_grad():
-            fake = self.decode(networks, z)
+            fake = self.decode(networks, z, asked)
+        labels = batch.labels if self.conditional else None
         if self.options.norm == "batch":  # BatchNorm sees real and generated batches apart, as in the papers
-            real_logit, fake_logit = self.logit(discriminator, batch.x), self.logit(discriminator, fake)
+            real_logit = self.logit(discriminator, batch.x, labels)
+            fake_logit = self.logit(discriminator, fake, asked)
         else:  # one pass, so that per-record gradients come from one forward and one backward pass
-            both = self.logit(discriminator, torch.cat([batch.x, fake.to(batch.x.dtype)]))
+            x = torch.cat([batch.x, fake.to(batch.x.dtype)])
+            both = self.logit(discriminator, x, None if asked is None or labels is None else torch.cat([labels, asked]))
             real_logit, fake_logit = both[: len(batch.x)], both[len(batch.x) :]
         return Losses(softplus(-real_logit), softplus(fake_logit))
+
+    def after_update(self, phase: Phase, networks: Networks, losses: Losses, batch: Batch) -> None:
+        from targets.nets.average import Averaged
+
+        for network in networks["generator"]:
+            if phase.name == "generator" and isinstance(network, Averaged):
+                network.update()
 
     def latent(self, n: int, draw: Draw) -> torch.Tensor:
         return draw.normal(n, self.options.latent)
 
-    def decode(self, networks: Networks, z: torch.Tensor) -> torch.Tensor:
-        (generator,) = networks["generator"]
-        images: torch.Tensor = generator(z)
-        return images
+    def decode(self, networks: Networks, z: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        from targets.nets.labels import apply
 
-    def logit(self, network: nn.Module, x: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = network(x)
-        return logits[:, 0]
+        return apply(networks["generator"][0], z, labels)
+
+    def logit(self, network: nn.Module, x: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        from targets.nets.labels import apply
+
+        return apply(network, x, labels)[:, 0]

@@ -30,7 +30,7 @@ def batches(records: Records, context: TrainingContext, poisson: bool) -> Iterat
     )
     for index in rows:
         place = torch.from_numpy(index).to(context.device.name)
-        yield Batch(x[place], None if labels is None else labels[place], context.batch_size)
+        yield Batch(x[place], None if labels is None else labels[place], context.batch_size, records.schema)
 
 
 def sample_rate(context: TrainingContext) -> float:

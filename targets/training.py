@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -20,14 +20,13 @@ from bench.records import Records, Schema, to_stored
 from bench.results import PrivacyClaim
 from bench.rng import torch_generator
 from defenses.base import Defense, TrainingContext, Updater, adapt_all
-from targets.base import Batch, Draw, Networks, Phase, Target, modules, parameters
+from targets.base import SNAPSHOTS, Batch, Draw, Networks, Phase, Target, modules, parameters
 from targets.loader import batches
 
 if TYPE_CHECKING:
     import torch
 
 CHECK_EVERY = 25  # steps between looks at the losses for divergence; looking costs a wait for the device
-SNAPSHOTS = 8  # the least over which stability metrics compare the last with the best
 
 Progress = Callable[[int, int], None]
 
@@ -45,6 +44,7 @@ class TrainingRequest:
         device: where to train, and in which arithmetic.
         snapshot_records: generated records kept at each of the snapshots; 0 for none.
         progress: called now and then with (steps done, steps in all).
+        reference: the attacker's records, which only a control of known leakage may read; None: there are none.
     """
 
     target: Target
@@ -56,6 +56,7 @@ class TrainingRequest:
     device: Device
     snapshot_records: int = 0
     progress: Progress | None = None
+    reference: Records | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ class TrainingResult:
         networks: in eval mode, on the training device.
         status: ``diverged`` after a non-finite loss or weight, or a loss beyond the target's limit.
         steps_done: steps completed.
-        history: ``loss/<phase>`` and ``grad_norm/<phase>``, float64 ``(steps_done,)`` each.
+        history: ``loss/<phase>`` and ``grad_norm/<phase>``, float64, one value per update: ``(steps_done,)`` each, or
+            ``(steps_done // every,)`` of a phase that does not run on every step.
         snapshot_steps: the steps after which records were generated for quality over time; none from divergence on.
         snapshots: stored records ``(snapshots, snapshot_records, *shape)``.
         claim: the privacy claim of the run, if a defense makes one.
@@ -85,6 +87,7 @@ class TrainingResult:
 class _History:
     """Losses and gradient norms, kept on the device until somebody looks."""
 
+    every: dict[str, int]  # phase -> steps per update
     pending: dict[str, list[torch.Tensor]] = field(default_factory=dict)
     seen: dict[str, list[float]] = field(default_factory=dict)
 
@@ -107,16 +110,23 @@ class _History:
         """
         self.flush()
         bad = [
-            int(index[0])
+            (int(index[0]) + 1) * self._every(name) - 1
             for name, values in self.seen.items()
             if name not in unread
             and len(index := np.flatnonzero(_beyond(np.asarray(values), limit if name.startswith("loss/") else np.inf)))
         ]
         return min(bad) if bad else None
 
-    def arrays(self) -> dict[str, NDArray[np.float64]]:
+    def arrays(self, steps: int) -> dict[str, NDArray[np.float64]]:
+        """What the first ``steps`` steps left."""
         self.flush()
-        return {name: np.asarray(values, dtype=np.float64) for name, values in sorted(self.seen.items())}
+        return {
+            name: np.asarray(values[: steps // self._every(name)], dtype=np.float64)
+            for name, values in sorted(self.seen.items())
+        }
+
+    def _every(self, name: str) -> int:
+        return self.every[name.partition("/")[2]]
 
 
 def _beyond(values: NDArray[np.float64], limit: float) -> NDArray[np.bool_]:
@@ -187,13 +197,16 @@ def _loop(request: TrainingRequest) -> TrainingResult:
     deterministic()
     target, device, context = request.target, request.device, context_of(request)
     networks = build_networks(target, request.defenses, context)
+    if context.steps:
+        nobody = request.records.take(np.zeros(0, np.int64))
+        target.fit(networks, request.records, nobody if request.reference is None else request.reference)
     set_mode(networks, train=True)
     phases = target.phases()
     updaters = {phase: _updater(phase, networks, request.defenses, context) for phase in phases}
     draw = Draw(device, request.seed, "noise")
     defense_draw = Draw(device, request.seed, "defense")
     source = batches(request.records, context, any(d.poisson() for d in request.defenses))
-    history, steps = _History(), context.steps
+    history, steps = _History({phase.name: phase.every for phase in phases}), context.steps
     # Whether to stop is seen from outside. Under per-record defenses it must rest on what noise has covered: the
     # weights, the noisy gradients and what is generated, never on the loss of the real records themselves.
     unread = {f"loss/{phase.name}" for phase in phases if _per_record(phase, request.defenses)}
@@ -202,7 +215,7 @@ def _loop(request: TrainingRequest) -> TrainingResult:
     done, diverged = 0, False
     for step in range(1, steps + 1):
         batch = next(source)
-        for phase in phases:
+        for phase in (phase for phase in phases if step % phase.every == 0):
             _update(phase, updaters[phase], networks, request, batch, draw, defense_draw, history)
         done = step
         if step % CHECK_EVERY == 0 or step == steps:
@@ -224,7 +237,7 @@ def _loop(request: TrainingRequest) -> TrainingResult:
         networks=networks,
         status="diverged" if diverged else "completed",
         steps_done=done,
-        history={name: values[:done] for name, values in history.arrays().items()},
+        history=history.arrays(done),
         snapshot_steps=tuple(kept),
         snapshots=np.stack(snapshots[: len(kept)]) if kept else nothing,
         claim=_joint_claim(claims, request.defenses),
@@ -247,7 +260,8 @@ def _update(
         for defense in request.defenses:
             batch = defense.transform_batch(phase, batch, defense_draw)
     else:  # a public phase cannot read real records, not even how many were drawn
-        batch = Batch(batch.x[:0], None if batch.labels is None else batch.labels[:0], batch.size)
+        no_labels = None if batch.labels is None else batch.labels[:0]
+        batch = replace(batch, x=batch.x[:0], labels=no_labels)
     exact = _per_record(phase, request.defenses)
     arithmetic = Device(request.device.kind, request.device.index) if exact else request.device
     with _only(networks, phase.roles):
@@ -263,6 +277,8 @@ def _update(
     history.add(f"loss/{phase.name}", losses.total() / batch.size)
     gradients = [p.grad for p in parameters(networks, phase.roles) if p.grad is not None]
     history.add(f"grad_norm/{phase.name}", torch.nn.utils.get_total_norm(gradients))
+    with torch.no_grad():
+        request.target.after_update(phase, networks, losses, batch)
 
 
 def _per_record(phase: Phase, defenses: Sequence[Defense]) -> bool:
@@ -289,19 +305,28 @@ def generate(
     target: Target, networks: Networks, schema: Schema, n: int, seed: int, device: Device, chunk: int = 500
 ) -> NDArray[np.generic]:
     """``n`` stored records from the networks in eval mode, always from the same latents for the same seed."""
+    return generate_labelled(target, networks, schema, n, seed, device, chunk)[0]
+
+
+def generate_labelled(
+    target: Target, networks: Networks, schema: Schema, n: int, seed: int, device: Device, chunk: int = 500
+) -> tuple[NDArray[np.generic], NDArray[np.int64] | None]:
+    """As ``generate``, and the label that each record was made for; None where the target is not conditional."""
     import torch
 
     training = {module: module.training for module in modules(networks, networks)}
     set_mode(networks, train=False)
     draw = Draw(device, seed, "generate")
+    labels = Draw(device, seed, "generated labels").labels(n, schema) if target.conditional else None
     parts = []
     with torch.no_grad():
         for start in range(0, n, chunk):
-            x = target.generate(networks, min(chunk, n - start), draw)
+            asked = None if labels is None else labels[start : start + chunk]
+            x = target.generate(networks, min(chunk, n - start), draw, asked)
             parts.append(to_stored(x.float().cpu().contiguous().numpy(), schema))
     for module, mode in training.items():
         module.train(mode)
-    return np.concatenate(parts)
+    return np.concatenate(parts), None if labels is None else labels.cpu().numpy()
 
 
 def _finite(networks: Networks) -> bool:

@@ -87,6 +87,24 @@ class Knowledge:
 
 
 @dataclass(frozen=True)
+class Chunk:
+    """Some of the candidates, as an attack gets to judge them; the last ones may repeat (padding).
+
+    Attributes:
+        ids: int64 ``(n,)``, what random draws are keyed by.
+        x: float32 ``(n, *shape)``.
+        labels: int64 ``(n,)`` or None: a record's label is part of the record.
+    """
+
+    ids: NDArray[np.int64]
+    x: NDArray[np.float32]
+    labels: NDArray[np.int64] | None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
 class Scored:
     """What an attack step found.
 
@@ -135,6 +153,10 @@ class Attack(Plugin):
             return f"{self.name} judges {' and '.join(sorted(self.data))} records, not {trial.schema.kind} records"
         if missing := sorted(self.needs_roles - roles):
             return f"{self.name} needs the target's {' and '.join(missing)}, and {trial.target['name']} has none"
+        if self.access in ("latent", "white_box") and not roles:
+            return f"{self.name} needs the target's networks, and {trial.target['name']} has samples alone"
+        if self.access == "decision" and "discriminator" not in roles:
+            return f"{self.name} asks the target's discriminator, and {trial.target['name']} has none"
         return None
 
     def needs(self, trial: TrialSpec) -> tuple[ModelRequest, ...]:
@@ -145,13 +167,10 @@ class Attack(Plugin):
         """Work done once for all candidates, which come sorted by id; the result goes to every ``score_chunk``."""
         return None
 
-    def score_chunk(
-        self, ids: NDArray[np.int64], x: NDArray[np.float32], state: Any, view: View, rng: RecordRng
-    ) -> NDArray[np.floating[Any]]:
-        """Scores ``(len(ids),)`` of a chunk of candidates ``x``, float32 ``(len(ids), *shape)``.
+    def score_chunk(self, chunk: Chunk, state: Any, view: View, rng: RecordRng) -> NDArray[np.floating[Any]]:
+        """Scores ``(len(chunk),)`` of some candidates.
 
-        Each score may depend on its own record alone; draws come from ``rng`` by record id. The last ids of a
-        chunk may repeat (padding).
+        Each score may depend on its own record alone; draws come from ``rng`` by record id.
         """
         raise NotImplementedError
 
@@ -181,7 +200,9 @@ class Attack(Plugin):
         for start in range(0, len(ordered), chunk):
             real = min(chunk, len(ordered) - start)
             index = np.minimum(np.arange(start, start + chunk), len(ordered) - 1)
-            part = np.asarray(self.score_chunk(ordered.ids[index], x[index], state, view, rng), dtype=np.float64)
+            labels = None if ordered.labels is None else ordered.labels[index]
+            given = Chunk(ordered.ids[index], x[index], labels)
+            part = np.asarray(self.score_chunk(given, state, view, rng), dtype=np.float64)
             if part.shape != (chunk,):
                 raise PluginError(f"{self!r}: expected one score per candidate, {(chunk,)}, got shape {part.shape}")
             found[start : start + real] = part[:real]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.attacks.base import Attack, Knowledge
+from bench.attacks.base import Attack, Chunk, Knowledge
 from bench.errors import PluginError
 from bench.records import Records
 from bench.release import View
@@ -81,10 +81,8 @@ class Blind(Attack):
         p_value = (1 + np.sum(aucs[1:] >= aucs[0] - 1e-12)) / labels.shape[1]
         return _Verdict(dict(zip(candidates.ids.tolist(), ranks.tolist(), strict=True)), float(p_value), float(aucs[0]))
 
-    def score_chunk(
-        self, ids: NDArray[np.int64], x: NDArray[np.float32], state: _Verdict, view: View, rng: RecordRng
-    ) -> NDArray[np.float64]:
-        return np.array([state.scores[int(i)] for i in ids])
+    def score_chunk(self, chunk: Chunk, state: _Verdict, view: View, rng: RecordRng) -> NDArray[np.float64]:
+        return np.array([state.scores[int(i)] for i in chunk.ids])
 
     def diagnostics(self, state: _Verdict) -> dict[str, float]:
         return {"permutation_p": state.p_value, "mean_fold_auc": state.auc}

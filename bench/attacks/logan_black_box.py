@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.attacks.base import Attack, Knowledge, ModelRequest, TrialSpec
+from bench.attacks.base import Attack, Chunk, Knowledge, ModelRequest, TrialSpec
 from bench.errors import PluginError
 from bench.records import Records
 from bench.release import Release, View
@@ -46,8 +46,6 @@ class LoganBlackBox(Attack):
             raise PluginError(f"{self.name}: expected the requested model 'attacker', got {sorted(knowledge.models)}")
         return knowledge.models["attacker"]
 
-    def score_chunk(
-        self, ids: NDArray[np.int64], x: NDArray[np.float32], state: Release, view: View, rng: RecordRng
-    ) -> NDArray[np.float64]:
-        logits: NDArray[np.float64] = state.logits(x)[0]
+    def score_chunk(self, chunk: Chunk, state: Release, view: View, rng: RecordRng) -> NDArray[np.float64]:
+        logits: NDArray[np.float64] = state.logits(chunk.x, chunk.labels)[0]
         return logits

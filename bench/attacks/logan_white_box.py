@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.attacks.base import Attack
+from bench.attacks.base import Attack, Chunk
 from bench.release import View
 from bench.rng import RecordRng
 
@@ -30,9 +30,7 @@ class LoganWhiteBox(Attack):
 
     options: Options
 
-    def score_chunk(
-        self, ids: NDArray[np.int64], x: NDArray[np.float32], state: Any, view: View, rng: RecordRng
-    ) -> NDArray[np.float64]:
-        logits = view.logits(x)
+    def score_chunk(self, chunk: Chunk, state: Any, view: View, rng: RecordRng) -> NDArray[np.float64]:
+        logits = view.logits(chunk.x, chunk.labels)
         combined: NDArray[np.float64] = logits.max(axis=0) if self.options.combine == "max" else logits.mean(axis=0)
         return combined

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.attacks.base import Attack
+from bench.attacks.base import Attack, Chunk
 from bench.distances import nearest
 from bench.release import View
 from bench.rng import RecordRng
@@ -20,8 +20,6 @@ class NearestSample(Attack):
     paper = "Chen et al., GAN-Leaks, CCS 2020, section 4.2; Hayes et al., LOGAN, PoPETs 2019, section 5"
     access = "samples"
 
-    def score_chunk(
-        self, ids: NDArray[np.int64], x: NDArray[np.float32], state: Any, view: View, rng: RecordRng
-    ) -> NDArray[np.float64]:
-        distances, _ = nearest(x, view.samples, view.device)
+    def score_chunk(self, chunk: Chunk, state: Any, view: View, rng: RecordRng) -> NDArray[np.float64]:
+        distances, _ = nearest(chunk.x, view.samples, view.device)
         return -distances[:, 0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.attacks.base import Attack, Knowledge
+from bench.attacks.base import Attack, Chunk, Knowledge
 from bench.errors import PluginError
 from bench.records import Records
 from bench.release import View
@@ -25,12 +25,5 @@ class Oracle(Attack):
             raise PluginError("oracle: expected the membership of every candidate, got none")
         return dict(knowledge.membership)
 
-    def score_chunk(
-        self,
-        ids: NDArray[np.int64],
-        x: NDArray[np.float32],
-        state: dict[int, bool],
-        view: View,
-        rng: RecordRng,
-    ) -> NDArray[np.float64]:
-        return np.array([state[int(i)] for i in ids], dtype=np.float64)
+    def score_chunk(self, chunk: Chunk, state: dict[int, bool], view: View, rng: RecordRng) -> NDArray[np.float64]:
+        return np.array([state[int(i)] for i in chunk.ids], dtype=np.float64)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.attacks.base import Attack
+from bench.attacks.base import Attack, Chunk
 from bench.release import View
 from bench.rng import RecordRng
 
@@ -19,7 +19,5 @@ class Random(Attack):
     access = "nothing"
     control = True
 
-    def score_chunk(
-        self, ids: NDArray[np.int64], x: NDArray[np.float32], state: Any, view: View, rng: RecordRng
-    ) -> NDArray[np.float64]:
-        return rng.uniform(ids, "score")
+    def score_chunk(self, chunk: Chunk, state: Any, view: View, rng: RecordRng) -> NDArray[np.float64]:
+        return rng.uniform(chunk.ids, "score")

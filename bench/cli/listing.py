@@ -54,6 +54,8 @@ def _describe(plugin: type[Plugin]) -> None:
         print(f"      {'; '.join(facts)}")
     if plugin.paper:
         print(f"      {plugin.paper}")
+    for preset, settings in plugin.presets.items():
+        print(f"      preset {preset}: {', '.join(f'{key}={value}' for key, value in settings.items())}")
     for option, field in plugin.Options.model_fields.items():
         kind = str(field.annotation) if not isinstance(field.annotation, type) else field.annotation.__name__
         default = "required" if field.is_required() else repr(field.get_default(call_default_factory=True))

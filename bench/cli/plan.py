@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.common import DeviceOption, MatrixArgument, ResultsOption, duration, make_plan
+from bench.cli.common import DeviceOption, MatrixArgument, Planned, ResultsOption, duration, make_plan
 
 
 def plan(
@@ -20,6 +20,9 @@ def plan(
         int | None, typer.Option("--workers", min=1, help="Workers to estimate for.", show_default=False)
     ] = None,
     device: DeviceOption = None,
+    preflight: Annotated[
+        bool, typer.Option("--preflight", help="Try every training for a few steps first, and estimate from that.")
+    ] = False,
 ) -> None:
     """List the cells of a matrix: cached, new, not applicable or blocked, with reasons; and estimate the run.
 
@@ -28,23 +31,30 @@ def plan(
       bench plan matrix.yaml
 
       bench plan matrix.yaml --workers 8
+
+      bench plan matrix.yaml --preflight
     """
     from bench.plan.estimate import estimate
     from bench.plan.status import cell_state, new_steps, step_states
 
     gc.disable()  # a large plan is many small objects, and the process ends with it
     planned = make_plan(matrix, results, device)
+    if preflight:
+        _try_trainings(planned)
     states = step_states(planned.plan, planned.store)
     counts: Counter[str] = Counter()
     lines = []
     for cell in planned.plan.cells:
         state, reason = cell_state(cell, states)
         counts[state] += 1
-        lines.append(f"{state:14} {cell.id}{f'  ({reason})' if reason else ''}")
+        shown = f"  ({reason})" if reason and state != "no data" else ""
+        lines.append(f"{state:14} {cell.id}{shown}")
     steps = new_steps(planned.plan, states)
     count = workers or (os.cpu_count() or 1)
     expected = estimate(steps, planned.store, count)
     print("\n".join(lines))
+    for absent in planned.plan.absent:
+        print(f"\ndata set {absent.label} is not here: {absent.reason}")
     print(f"\n{len(lines)} cells: " + ", ".join(f"{n} {state}" for state, n in counts.items()))
     kinds = Counter(step.kind for step in steps)
     print(f"{len(steps)} steps to do: " + (", ".join(f"{n} {kind}" for kind, n in kinds.items()) or "none"))
@@ -54,8 +64,22 @@ def plan(
     if not steps:
         return
     if expected.wall_s is None:
-        print("time and memory: unchecked (no step of these kinds has run yet; `bench run` starts with preflights)")
+        print("time and memory: unchecked (no step of these kinds has run yet; `bench plan --preflight` tries them)")
         return
     memory = f"{expected.peak_mem_mib / 1024:.1f} GiB" if expected.peak_mem_mib else "unchecked"
     unknown = f", beside {expected.unchecked} steps unchecked" if expected.unchecked else ""
     print(f"time: about {duration(expected.wall_s)} on {count} workers{unknown}; memory: about {memory}")
+
+
+def _try_trainings(planned: Planned) -> None:
+    """Run the preflights, one at a time, so that what they measure is not shared with others."""
+    from bench.cli.run import compute
+    from bench.plan.status import step_states
+    from bench.steps.data import store_data
+
+    for data in planned.plan.data.values():
+        store_data(data, planned.store)
+    states = step_states(planned.plan, planned.store)
+    steps = [s for s in planned.plan.steps if s.kind == "preflight" and states[s.id].state == "new"]
+    if steps:
+        compute(planned, steps, workers=1, cluster=None)

@@ -59,13 +59,14 @@ def run(
         store_data(data, planned.store)
     steps = new_steps(planned.plan, step_states(planned.plan, planned.store))
     if steps:
-        _compute(planned, steps, workers, cluster)
+        compute(planned, steps, workers, cluster)
     else:
         print("everything is stored already; nothing to compute", file=sys.stderr)
     sys.exit(finish(planned, keep_current=not steps))
 
 
-def _compute(planned: Planned, steps: Sequence[Step], workers: int | None, cluster: str | None) -> None:
+def compute(planned: Planned, steps: Sequence[Step], workers: int | None, cluster: str | None) -> None:
+    """Run steps of a plan with live progress; Ctrl-C ends the process with code 130."""
     from bench.cli.progress import Progress
     from bench.devices import default_workers, require
     from bench.plan.estimate import History, estimate
@@ -120,8 +121,10 @@ def finish(planned: Planned, keep_current: bool = False) -> int:
     ]
     for line in failed:
         print(f"failed: {line}", file=sys.stderr)
+    for absent in planned.plan.absent:
+        print(f"data set {absent.label} is not here: {absent.reason}", file=sys.stderr)
     missing = [t for t in found.trials if t.status == "missing"] + [c for c in found.cells if c.status == "missing"]
-    if missing and not failed:
+    if missing and not failed and not planned.plan.absent:
         print(f"{len(missing)} trials and cells have not been run; `bench run` makes them", file=sys.stderr)
     return 1 if failed else 3 if missing else 0
 

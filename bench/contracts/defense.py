@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench.contracts.rules import Report, Rule, check, declaration, expect, instance
-from bench.contracts.tiny import GREY, differing, run, shortened, tiny_records, tiny_request, weights
+from bench.contracts.tiny import GREY, differing, run, shortened, tiny_records, tiny_request
+from bench.errors import StoreError
 from bench.records import Schema
 from defenses.base import Defense, stack_refuses
-from targets.base import Target
+from targets.base import Target, from_tensors, to_tensors
 
 if TYPE_CHECKING:
-    from targets.base import Networks
     from targets.training import TrainingRequest, TrainingResult
 
 FAMILIES = ("none", "regulariser", "privacy", "architecture", "release")
@@ -102,7 +102,7 @@ def _expect_order(wrong: Sequence[Defense], right: Sequence[Defense], target: Ta
 
 def keeps_the_roles(subject: _Subject) -> str | None:
     """The networks keep their roles and can be built again to load the trained weights."""
-    from targets.training import build_networks, context_of, generate
+    from targets.training import build_networks, context_of, generate, set_mode
 
     if (reason := subject.refused) is not None:
         return reason
@@ -113,7 +113,11 @@ def keeps_the_roles(subject: _Subject) -> str | None:
         for role in plain:
             expect(isinstance(networks[role], tuple) and networks[role], f"expected a tuple of networks as {role!r}")
     rebuilt = build_networks(request.target, request.defenses, context_of(request))
-    _load(rebuilt, subject.trained.networks)
+    try:
+        from_tensors(rebuilt, to_tensors(subject.trained.networks))
+    except StoreError as error:
+        expect(False, f"expected to load trained weights into rebuilt networks, but {error}")
+    set_mode(rebuilt, train=False)
     made = [
         generate(request.target, networks, subject.schema, 5, 0, request.device)
         for networks in (subject.trained.networks, rebuilt)
@@ -203,16 +207,3 @@ def _small_dcgan() -> Target:
     from targets.dcgan import DCGAN
 
     return DCGAN(width=4, latent=4)
-
-
-def _load(into: Networks, trained: Networks) -> None:
-    stored = weights(trained)
-    for role, modules in into.items():
-        for index, module in enumerate(modules):
-            prefix = f"{role}.{index}."
-            state = {name.removeprefix(prefix): t for name, t in stored.items() if name.startswith(prefix)}
-            try:
-                module.load_state_dict(state)
-            except RuntimeError as error:
-                expect(False, f"expected to load trained weights into rebuilt networks, but {role!r}: {error}")
-            module.eval()

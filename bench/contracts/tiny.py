@@ -8,31 +8,34 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.devices import Device
-from bench.records import Records, Schema
+from bench.records import Column, Records, Schema
 from bench.rng import generator
 
 if TYPE_CHECKING:
-    import torch
-
     from defenses.base import Defense
     from targets.base import Networks, Target
     from targets.training import TrainingRequest, TrainingResult
 
 RECORDS = 24
-GREY = Schema("image", (1, 8, 8))
+CLASSES = 3
+GREY = Schema("image", (1, 8, 8), CLASSES)
+MIXED = Schema("table", (6,), CLASSES, (Column("hue", ("r", "g", "b")), Column("size"), Column("old", ("no", "yes"))))
 
 
 def tiny_records(schema: Schema, n: int = RECORDS, seed: int = 0) -> Records:
-    """Records of noise, labelled by chance."""
+    """Records of noise, categories one-hot, labelled by chance."""
     rng = generator(seed, "tiny records", str(schema))
     shape = (n, *schema.shape)
     images = schema.kind == "image"
     x = rng.integers(0, 256, shape, np.uint8) if images else rng.normal(size=shape).astype(np.float32)
-    return Records(np.arange(n, dtype=np.int64), x, rng.integers(0, 3, n), schema)
+    for column, span in schema.spans():
+        if column.categories:
+            x[:, span] = np.eye(column.width)[rng.integers(0, column.width, n)]
+    return Records(np.arange(n, dtype=np.int64), x, rng.integers(0, CLASSES, n), schema)
 
 
 def tiny_request(target: Target, defenses: Sequence[Defense] = (), schema: Schema = GREY) -> TrainingRequest:
-    """A training run on a few records, with others as the defender's validation set."""
+    """A training run on a few records, with others as the defender's validation set and the attacker's reference."""
     from targets.training import TrainingRequest
 
     return TrainingRequest(
@@ -43,11 +46,14 @@ def tiny_request(target: Target, defenses: Sequence[Defense] = (), schema: Schem
         validation=tiny_records(schema, seed=1),
         seed=0,
         device=Device(),
+        reference=tiny_records(schema, seed=2),
     )
 
 
 def shortened(target: Target, steps: int) -> Target:
-    """The same target, trained for so many steps on small batches."""
+    """The same target, trained for so many steps on small batches; one that was trained elsewhere stays as it is."""
+    if target.brought:
+        return target
     return type(target).from_spec({**target.spec(), "steps": steps, "batch_size": 4})
 
 
@@ -67,21 +73,13 @@ def disturb(global_seed: int) -> None:
     np.random.seed(1000 + global_seed)  # noqa: NPY002 - it is disturbed here so that nobody can rely on it
 
 
-def weights(networks: Networks) -> dict[str, torch.Tensor]:
-    """Every parameter and buffer by role, position and name."""
-    return {
-        f"{role}.{index}.{name}": tensor.detach().clone()
-        for role, modules in networks.items()
-        for index, module in enumerate(modules)
-        for name, tensor in module.state_dict().items()
-    }
-
-
 def differing(a: Networks, b: Networks) -> list[str]:
-    """Names of the tensors that are not bit for bit the same in both, or in one only."""
+    """Names of the parameters and buffers that are not bit for bit the same in both, or in one only."""
     import torch
 
-    first, second = weights(a), weights(b)
+    from targets.base import to_tensors
+
+    first, second = to_tensors(a), to_tensors(b)
     return sorted(
         name
         for name in first.keys() | second.keys()

@@ -11,12 +11,15 @@ from bench import registry
 from bench.attacks.base import Attack, ModelRequest, TrialSpec
 from bench.canonical import sha256_json
 from bench.data.base import Dataset
+from bench.data.fitted import fit_on_reference
 from bench.data.split import Split, make_split
-from bench.errors import InputError
-from bench.identity import source_fingerprint
-from bench.matrix import ResolvedMatrix, dataset_labels, display_names, stack_label
+from bench.errors import InputError, MissingFilesError
+from bench.identity import content_fingerprint, source_fingerprint
+from bench.matrix import DataSet, ResolvedMatrix, dataset_labels, display_names, stack_label
 from bench.metrics.features import find_extractor
 from bench.plan.graph import (
+    BASE_DIR,
+    AbsentData,
     Plan,
     PlannedCell,
     PlannedData,
@@ -33,8 +36,10 @@ from defenses.base import Defense, stack_refuses
 from targets.base import Target
 
 CONTROLS = ("constant", "random", "blind", "oracle")  # what the instrument measures of itself
-MIN_HOLDOUT = 100  # snapshots are judged on halves of the holdout, and 50 records are the least for a distance
+# Images' snapshots are judged on halves of the holdout, and 50 records are the least for a distance.
+MIN_HOLDOUT = {"image": 100, "table": 50}
 MIN_REFERENCE = 50  # fewer reference records have no quality of their own to show
+TABLE = "table"  # stands for the extractor where there are no image features
 LINE_SEED = 0  # the reference lines are drawn once, whatever the trials' seeds
 
 
@@ -51,6 +56,7 @@ def build_plan(resolved: ResolvedMatrix) -> Plan:
 class _Builder:
     resolved: ResolvedMatrix
     names: dict[registry.Kind, dict[str, str]] = field(default_factory=dict)  # label -> what tables call it
+    contents: dict[Path, str] = field(default_factory=dict)  # fingerprints of plugins' files
     steps: dict[str, Step] = field(default_factory=dict)
     trials: list[PlannedTrial] = field(default_factory=list)
     cells: list[PlannedCell] = field(default_factory=list)
@@ -65,6 +71,9 @@ class _Builder:
             "attacks": display_names(a.label() for a in attacks),
         }
         for entry, planned in zip(self.resolved.datasets, data, strict=True):
+            if isinstance(planned, AbsentData):
+                self._absent(entry, planned, attacks)
+                continue
             for target in cast("tuple[Target, ...]", self.resolved.targets):
                 any_trial = False
                 for stack in cast("tuple[tuple[Defense, ...], ...]", self.resolved.defenses):
@@ -80,16 +89,34 @@ class _Builder:
                 if any_trial:
                     self._reference_lines(planned, target)
         return Plan(
-            {d.label: d for d in data},
+            {d.label: d for d in data if isinstance(d, PlannedData)},
             tuple(self.trials),
             tuple(self.cells),
             tuple(self.lines),
             tuple(self.steps.values()),
             self._configurations(attacks),
+            tuple(d for d in data if isinstance(d, AbsentData)),
         )
 
-    def _load(self) -> list[PlannedData]:
-        found, problems = [], []
+    def _absent(self, entry: DataSet, data: AbsentData, attacks: Sequence[Attack]) -> None:
+        """Rows that say why nothing can be measured on a data set whose files are not here."""
+        for target in cast("tuple[Target, ...]", self.resolved.targets):
+            for stack in cast("tuple[tuple[Defense, ...], ...]", self.resolved.defenses):
+                for seed in self.resolved.seeds:
+                    if self.resolved.excludes(entry, target, stack, seed):
+                        continue
+                    defense = self.names["defenses"][stack_label(stack)]
+                    trial = PlannedTrial(data.label, self._name(target), defense, seed, "", {}, absent=data.reason)
+                    self.trials.append(trial)
+                    self.cells += [
+                        PlannedCell(trial, attack, self.names["attacks"][attack.label()], "", None)
+                        for attack in attacks
+                        if not self.resolved.excludes(entry, target, stack, seed, attack)
+                    ]
+
+    def _load(self) -> list[PlannedData | AbsentData]:
+        found: list[PlannedData | AbsentData] = []
+        problems: list[str] = []
         quality = self.resolved.matrix.quality
         for extractor in (quality.extractor, quality.snapshot_extractor):
             try:
@@ -100,13 +127,16 @@ class _Builder:
         for label, (plugin, options) in zip(labels, self.resolved.datasets, strict=True):
             try:
                 dataset = cast("Dataset", plugin)
-                split = make_split(dataset.load(self.resolved.base_dir), options, self.resolved.base_dir)
-                if len(split.ids["holdout"]) < MIN_HOLDOUT:
+                split = fit_on_reference(make_split(dataset.load(self.resolved.base_dir), options, self.resolved.base_dir))
+                least = MIN_HOLDOUT[split.records.schema.kind]
+                if len(split.ids["holdout"]) < least:
                     raise InputError(
-                        f"expected at least {MIN_HOLDOUT} holdout records to measure sample quality, got "
+                        f"expected at least {least} holdout records to measure sample quality, got "
                         f"{len(split.ids['holdout'])}; set `holdout`"
                     )
                 found.append(self._data(label, split))
+            except MissingFilesError as error:
+                found.append(AbsentData(label, " ".join(error.problems)))
             except InputError as error:
                 problems += [f"{self.resolved.path}: data set {label}: {problem}" for problem in error.problems]
         if problems:
@@ -117,6 +147,7 @@ class _Builder:
         fingerprint = split.records.fingerprint()
         config = {
             "fingerprint": fingerprint,
+            "schema": split.records.schema.to_json(),
             "ids": sha256_json({role: ids.tolist() for role, ids in split.ids.items()}),
             "membership": split.membership,
             "expected_members": split.expected_members,
@@ -144,12 +175,22 @@ class _Builder:
         sources: dict[str, str] = {}
         # A step rebuilds what came before it, so it must find those plugins too; their sources are in those keys.
         references = {name: where for up in upstream.values() for name, where in up.references.items()}
-        for plugin_kind, plugin in plugins:
-            name = f"{plugin_kind}/{plugin.name}"
-            sources[name] = source_fingerprint(_file(type(plugin)))
-            references[name] = registry.reference(type(plugin))
+        for plugin_kind, whole in plugins:
+            for plugin in (whole, *whole.parts()):
+                name = f"{plugin_kind}/{plugin.name}"
+                sources[name] = source_fingerprint(_file(type(plugin)))
+                references[name] = registry.reference(type(plugin))
+                for option in plugin.files:
+                    sources[f"{name}:{option}"] = self._content(plugin.path(option))
+                    references[BASE_DIR] = str(self.resolved.base_dir)
         step = make_step(kind, config, upstream, sources, references, label, work, gate)
         return self.steps.setdefault(step.id, step)
+
+    def _content(self, path: Path) -> str:
+        """The fingerprint of a plugin's file; read once for all steps."""
+        if path not in self.contents:
+            self.contents[path] = content_fingerprint(path)
+        return self.contents[path]
 
     def _place(self) -> dict[str, Any]:
         return {"device": self.resolved.matrix.device, "precision": self.resolved.matrix.precision}
@@ -223,8 +264,11 @@ class _Builder:
 
     def _quality(self, data: PlannedData, upstream: Mapping[str, Step], label: str) -> Step:
         quality = self.resolved.matrix.quality
+        if data.schema.kind == "table":  # measured on the columns themselves
+            config: dict[str, Any] = {"records": quality.records, "extractor": TABLE, "profile": TABLE}
+            return self._add("quality", config, {**upstream, "data": data.step}, (), label, quality.records)
         inputs = {**upstream, "data": data.step, "features": self._features(data, quality.extractor)}
-        config: dict[str, Any] = {
+        config = {
             "records": quality.records,
             "extractor": quality.extractor,
             "device": self.resolved.matrix.device,
@@ -246,7 +290,9 @@ class _Builder:
             config = {"source": "pca_gaussian", "n": n, "seed": LINE_SEED, "profile": "pca_gaussian"}
             gaussian = self._add("sample", config, {"data": data.step}, (), f"sample {data.label} PCA Gaussian", n)
             steps["pca_gaussian"] = self._quality(data, {"sample": gaussian}, f"quality {data.label} PCA Gaussian line")
-        untrained = type(target).from_spec({**target.spec(), "steps": 0})
+        if (untrained := target.untrained()) is None:
+            self.lines.append(PlannedLines(data.label, self._name(target), steps))
+            return
         train, _ = self._train(data, untrained, (), LINE_SEED, {"source": "members"}, {}, 0, f"build {where} untrained")
         sample = self._sample(data, train, untrained, (), f"sample {where} untrained")
         steps["untrained"] = self._quality(data, {"sample": sample}, f"quality {where} untrained line")
@@ -277,13 +323,18 @@ class _Builder:
             return PlannedCell(trial, attack, name, "", None)
         if (reason := attack.not_applicable(spec, frozenset(target.roles))) is not None:
             return PlannedCell(trial, attack, name, reason, None)
+        requests = attack.needs(spec)
+        if target.brought and any(r.target["name"] == target.name for r in requests):
+            # "Trained" once more it would be the very target, and the target is never among its own references.
+            reason = f"{attack.name} trains models like the target, and {target.name} was trained elsewhere"
+            return PlannedCell(trial, attack, name, reason, None)
         upstream: dict[str, Step] = {"data": data.step}
         grants = GRANTS[attack.access]
         if "samples" in grants:
             upstream["sample"] = trial.steps["sample"]
         if grants & {"latent", "decision", "white_box"}:
             upstream["train"] = trial.steps["train"]
-        models = {r.name: self._model(data, trial, stack, r) for r in attack.needs(spec)}
+        models = {r.name: self._model(data, trial, stack, r) for r in requests}
         upstream.update({f"model/{name}": step for name, step in models.items()})
         config = {
             "attack": attack.spec(),

@@ -8,6 +8,7 @@ from statistics import median
 
 from bench.plan.graph import Step
 from bench.store import Store
+from targets.base import SNAPSHOTS
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,23 @@ class History:
                 self.memory.setdefault(cost["profile"], []).append(cost["peak_mem_mib"])
         self._gates = {
             step.gate.id: found.cost()
-            for step in steps
+            for step in (*steps, *(up for step in steps for up in step.upstream.values()))
             if step.gate and (found := store.find(step.gate.kind, step.gate.key)) is not None
         }
+        for step in steps:  # a few steps of training take about the memory of all
+            tried = self._gates.get(step.gate.id) if step.gate else None
+            if tried and tried.get("peak_mem_mib"):
+                self.memory.setdefault(step.profile, []).append(tried["peak_mem_mib"])
 
     def seconds(self, step: Step) -> float | None:
-        """Expected seconds of one step: from its own preflight, else from steps of its profile; None: unchecked."""
-        gate = self._gates.get(step.gate.id) if step.gate else None
+        """Expected seconds of one step: by the preflight of its training, else by steps of its profile; None: unchecked."""
+        trained = step.upstream.get("train") if step.kind == "sample" else step
+        gate = self._gates.get(trained.gate.id) if trained and trained.gate else None
         if gate and "step_s" in gate:
-            return float(gate["start_s"] + gate["step_s"] * step.work)
+            if step.kind == "sample":
+                return float(gate["record_s"] * step.work)
+            snapshots = step.config["snapshot_records"] * SNAPSHOTS
+            return float(gate["start_s"] + gate["step_s"] * step.work + gate["record_s"] * snapshots)
         known = self.per_item.get(step.profile)
         return median(known) * max(1, step.work) if known else None
 

@@ -12,6 +12,8 @@ from bench.data.split import Split
 from bench.identity import engine_versions
 from bench.records import Schema
 
+BASE_DIR = "base_dir"  # in a step's references: the folder that files of its plugins are relative to
+
 StepKind = Literal["data", "preflight", "train", "sample", "features", "quality", "attack"]
 
 
@@ -24,7 +26,8 @@ class Step:
         key: its identity, see ``make_step``.
         config: result-changing configuration, JSON.
         upstream: role of an input -> the step that makes it.
-        references: ``kind/name`` of each plugin -> how the registry finds it; where a plugin lies is not identity.
+        references: ``kind/name`` of each plugin -> how the registry finds it, and where its files lie; places are not
+            identity.
         gate: the preflight that must have passed before this step runs; an order, not an input.
         label: for people.
         work: items to process (training steps, samples, candidates), for the estimate.
@@ -66,7 +69,7 @@ def make_step(
     """A step with its key: the hash of everything that decides its result.
 
     Args:
-        sources: ``kind/name`` of each plugin -> fingerprint of its source.
+        sources: ``kind/name`` of each plugin -> fingerprint of its source, and of the content of its files.
     """
     key = sha256_json(
         {
@@ -102,12 +105,26 @@ class PlannedData:
 
 
 @dataclass(frozen=True)
+class AbsentData:
+    """A data set whose files are not here: a row with its reason, and no step.
+
+    Attributes:
+        label: as shown in tables.
+        reason: where it was looked for, and how to get it.
+    """
+
+    label: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class PlannedTrial:
     """One training run and what is measured on it.
 
     Attributes:
         refused: why target and defense do not go together, or "".
-        steps: ``preflight``, ``train``, ``sample``, ``quality``; empty where refused.
+        absent: why the data set is not here, or "".
+        steps: ``preflight``, ``train``, ``sample``, ``quality``; empty where refused or absent.
     """
 
     dataset: str
@@ -117,6 +134,7 @@ class PlannedTrial:
     refused: str
     steps: Mapping[str, Step]
     adaptive: tuple[str, ...] = ()
+    absent: str = ""
 
 
 @dataclass(frozen=True)
@@ -157,6 +175,8 @@ class Plan:
     """A matrix as a graph.
 
     Attributes:
+        data: label -> data set, of those that are here.
+        absent: the data sets that are not.
         steps: every step once, each after its upstream steps.
         configurations: ``targets``, ``defenses``, ``attacks`` -> name in tables -> specs with every option.
     """
@@ -167,3 +187,4 @@ class Plan:
     lines: tuple[PlannedLines, ...]
     steps: tuple[Step, ...]
     configurations: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]
+    absent: tuple[AbsentData, ...] = ()

@@ -11,7 +11,7 @@ from bench.plan.graph import Plan, PlannedCell, Step
 from bench.store import Store
 
 StepState = Literal["cached", "new", "blocked"]
-CellState = Literal["cached", "new", "not applicable", "blocked", "diverged", "failed"]
+CellState = Literal["cached", "new", "not applicable", "no data", "blocked", "diverged", "failed"]
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,8 @@ def cell_state(cell: PlannedCell, states: Mapping[str, State]) -> tuple[CellStat
 
     A control needs nothing of the trial, but its cell follows the trial, so that a row's cells end alike.
     """
+    if cell.trial.absent:
+        return "no data", cell.trial.absent
     if cell.trial.refused:
         return "not applicable", cell.trial.refused
     if cell.not_applicable or cell.step is None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.tables import harden
 from bench.errors import IncompatibleError
 from bench.metrics.baselines import pca_gaussian
-from bench.records import to_stored
+from bench.records import Records, to_stored
 from bench.rng import generator
 from bench.steps.data import load_split
 from bench.steps.task import Job
 from bench.steps.train import load_release, pair_of
 from bench.store import write_arrays
-from targets.training import generate
+from targets.training import generate_labelled
+
+if TYPE_CHECKING:
+    from bench.devices import Device
+    from bench.release import Release
 
 ROUNDS = 20  # draws of n records before a filter that rejects nearly everything is called impossible
 
@@ -26,14 +31,21 @@ def compute(job: Job) -> None:
     if job.task.config["source"] == "pca_gaussian":
         reference = load_split(job.input("data")).role("reference")
         rng = generator(job.task.config["seed"], "pca gaussian")
-        samples: NDArray[Any] = to_stored(pca_gaussian(reference.floats(), n, rng), reference.schema)
+        arrays = {"samples": _gaussian(reference, n, rng)}
     else:
-        samples = _released(job, n)
-    write_arrays(job.folder / "samples.npz", {"samples": samples})
+        arrays = _released(job, n)
+    write_arrays(job.folder / "samples.npz", arrays)
 
 
-def _released(job: Job, n: int) -> NDArray[Any]:
-    """``n`` generated records that pass the filters of the defense stack."""
+def _gaussian(reference: Records, n: int, rng: np.random.Generator) -> NDArray[Any]:
+    schema = reference.schema
+    if schema.kind == "image":
+        return to_stored(pca_gaussian(reference.floats(), n, rng), schema)
+    return harden(pca_gaussian(reference.floats(), n, rng, bounded=False), schema)
+
+
+def _released(job: Job, n: int) -> dict[str, NDArray[Any]]:
+    """``n`` generated records that pass the filters of the defense stack, with labels where they were made for them."""
     from dataclasses import replace
 
     artifact = job.input("train")
@@ -41,17 +53,31 @@ def _released(job: Job, n: int) -> NDArray[Any]:
     config = artifact.json("config.json")
     _, defenses = pair_of(replace(job, task=replace(job.task, config=config)))
     split = load_split(job.input("data"))
-    kept: list[NDArray[Any]] = []
+    kept: dict[str, list[NDArray[Any]]] = {}
     for round_ in range(ROUNDS):
         seed = config["seed"] if round_ == 0 else config["seed"] + (round_ << 32)
-        samples = generate(release.target, release.networks, release.schema, n, seed, job.device)
+        made = _made(release, n, seed, job.device)
+        asked = len(made["samples"])  # records that were brought may be fewer
         for defense in defenses:
-            mask = defense.filter_samples(samples, split.role("members"), split.role("validation"))
-            samples = samples if mask is None else samples[mask]
-        kept.append(samples)
-        if sum(map(len, kept)) >= n:
-            return np.concatenate(kept)[:n]
+            mask = defense.filter_samples(made["samples"], split.role("members"), split.role("validation"))
+            made = made if mask is None else {name: array[mask] for name, array in made.items()}
+        for name, array in made.items():
+            kept.setdefault(name, []).append(array)
+        if asked < n or sum(map(len, kept["samples"])) >= n:
+            return {name: np.concatenate(arrays)[:n] for name, arrays in kept.items()}
     raise IncompatibleError(
         f"expected {n} released records, but the filters of {[d.name for d in defenses]} let only "
-        f"{sum(map(len, kept))} of {ROUNDS * n} pass; loosen the filter"
+        f"{sum(map(len, kept['samples']))} of {ROUNDS * n} pass; loosen the filter"
     )
+
+
+def _made(release: Release, n: int, seed: int, device: Device) -> dict[str, NDArray[Any]]:
+    """Generated records, or a seeded part of those that the target was brought with."""
+    stored = release.target.stored(release.schema)
+    if stored is not None:
+        index = np.sort(generator(seed, "stored samples").permutation(len(stored))[:n])
+        chosen = stored.take(index)
+        samples, labels = chosen.x, chosen.labels
+    else:
+        samples, labels = generate_labelled(release.target, release.networks, release.schema, n, seed, device)
+    return {"samples": samples} if labels is None else {"samples": samples, "labels": labels}

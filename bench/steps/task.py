@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from bench.devices import Device
 from bench.errors import PluginError
-from bench.plan.graph import Step
+from bench.plan.graph import BASE_DIR, Step
 from bench.plugin import Plugin
 from bench.registry import Kind, get
 from bench.store import Artifact, Store
@@ -115,6 +115,7 @@ class Job:
 
 
 def load_plugin(kind: Kind, spec: Mapping[str, Any], references: Mapping[str, str]) -> Plugin:
-    """The plugin instance of a spec, found by the reference that the plan noted."""
+    """The plugin instance of a spec, found by the reference that the plan noted, with its files."""
     name = str(spec["name"])
-    return get(kind, references.get(f"{kind}/{name}", name)).from_spec(spec)
+    plugin = get(kind, references.get(f"{kind}/{name}", name)).from_spec(spec)
+    return plugin.at(Path(references[BASE_DIR])) if plugin.files else plugin

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -75,6 +76,7 @@ def request_of(job: Job) -> TrainingRequest:
         device=Device(job.device.kind, job.device.index, config["precision"]),
         snapshot_records=config["snapshot_records"],
         progress=job.progress,
+        reference=split.role("reference"),
     )
 
 
@@ -84,8 +86,7 @@ def _records(job: Job, split: Split, asked: Mapping[str, Any]) -> tuple[Records,
     if source == "members":
         return split.role("members"), split.expected_members
     if source == "samples":
-        x = job.input("sample").arrays("samples.npz")["samples"]
-        records = Records(np.arange(len(x), dtype=np.int64), x, None, split.records.schema)
+        records = samples_as_records(job.input("sample"), split.records.schema)
     elif source == "reference":
         records = split.role("reference")
     else:
@@ -96,16 +97,22 @@ def _records(job: Job, split: Split, asked: Mapping[str, Any]) -> tuple[Records,
     return records, len(records)
 
 
+def samples_as_records(artifact: Artifact, schema: Schema) -> Records:
+    """The generated records of a ``sample`` artifact; labelled where the target was given labels."""
+    arrays = artifact.arrays("samples.npz")
+    x, labels = arrays["samples"], arrays.get("labels")
+    if labels is None:
+        schema = replace(schema, classes=None, class_shares=())
+    return Records(np.arange(len(x), dtype=np.int64), x, labels, schema)
+
+
 def save_networks(job: Job, networks: Networks) -> None:
     """Every parameter and buffer as safetensors, without metadata, whose order is not reproducible."""
     from safetensors.torch import save_file
 
-    tensors = {
-        f"{role}.{index}.{name}": tensor.detach().cpu().contiguous()
-        for role, modules in networks.items()
-        for index, module in enumerate(modules)
-        for name, tensor in module.state_dict().items()
-    }
+    from targets.base import to_tensors
+
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in to_tensors(networks).items()}
     save_file(tensors, job.folder / "weights.safetensors")
 
 
@@ -118,19 +125,15 @@ def load_release(artifact: Artifact, references: Mapping[str, str], device: Devi
     from safetensors.torch import load_file
 
     from bench.release import Release
+    from targets.base import from_tensors
     from targets.training import build_networks, set_mode
 
     context, defenses = _context(artifact, references, device)
     networks = build_networks(context.target, defenses, context)
-    tensors = load_file(artifact.path("weights.safetensors"))
-    for role, modules in networks.items():
-        for index, module in enumerate(modules):
-            prefix = f"{role}.{index}."
-            state = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-            try:
-                module.load_state_dict(state)
-            except RuntimeError as error:
-                raise StoreError(f"{artifact.folder}: the stored weights do not fit {role}: {error}") from error
+    try:
+        from_tensors(networks, load_file(artifact.path("weights.safetensors")))
+    except StoreError as error:
+        raise StoreError(f"{artifact.folder}: {error}") from error
     set_mode(networks, train=False)
     return Release(context.target, networks, context.schema, device)
 
@@ -147,7 +150,7 @@ def _context(
     nothing = Records(
         np.zeros(0, np.int64),
         np.zeros((0, *schema.shape), np.uint8 if schema.kind == "image" else np.float32),
-        None,
+        None if schema.classes is None else np.zeros(0, np.int64),
         schema,
     )
     context = TrainingContext(

@@ -117,7 +117,8 @@ class Private:
 
     def losses(self, x: torch.Tensor) -> Losses:
         """Losses of these real rows beside always the same generated rows."""
-        return self.target.losses(self.phase, self.networks, Batch(x, None, self.size), Draw(Device(), 3, "test"))
+        batch = Batch(x, None, self.size, Schema("image", tuple(x.shape[1:])))
+        return self.target.losses(self.phase, self.networks, batch, Draw(Device(), 3, "test"))
 
     def samples(self, x: torch.Tensor) -> torch.Tensor:
         """Opacus' gradient of each row, ``(rows, parameters)``: the real rows first."""

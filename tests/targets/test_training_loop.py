@@ -25,10 +25,9 @@ from defenses.dp_sgd import DPSGD
 from defenses.dropout import Dropout
 from defenses.none import NoDefense
 from defenses.weight_norm import WeightNorm
-from targets.base import Batch, Draw, Losses, Networks, Phase
+from targets.base import SNAPSHOTS, Batch, Draw, Losses, Networks, Phase
 from targets.dcgan import DCGAN
 from targets.training import (
-    SNAPSHOTS,
     TrainingRequest,
     TrainingResult,
     _snapshot_steps,
@@ -165,7 +164,7 @@ def test_losses_are_binary_cross_entropies_averaged_over_each_half(norm: str) ->
     (judge,), (maker,) = networks["discriminator"], networks["generator"]
     private, public = target.phases()
     for phase in (private, public):
-        losses = target.losses(phase, networks, Batch(x, None, 8), Draw(Device(), 5, "test"))
+        losses = target.losses(phase, networks, Batch(x, None, 8, asked.records.schema), Draw(Device(), 5, "test"))
         fake = maker(Draw(Device(), 5, "test").normal(8, 5))
         real = judge(x)[:, 0]
         made = judge(fake)[:, 0]

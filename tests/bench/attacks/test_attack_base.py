@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bench.attacks.base import CHUNK, Attack, Knowledge, TrialSpec
+from bench.attacks.base import CHUNK, Attack, Chunk, Knowledge, TrialSpec
 from bench.devices import Device
 from bench.errors import AccessError, PluginError
 from bench.records import Records, Schema
@@ -39,14 +39,12 @@ class Fake(Attack):
         self.prepared.append(candidates.ids)
         return "state"
 
-    def score_chunk(
-        self, ids: NDArray[np.int64], x: NDArray[np.float32], state: Any, view: View, rng: RecordRng
-    ) -> Any:
+    def score_chunk(self, chunk: Chunk, state: Any, view: View, rng: RecordRng) -> Any:
         assert state == "state"
-        assert x.shape == (len(ids), 2)
-        assert np.array_equal(x[:, 0], ids.astype(np.float32))
-        self.calls.append(ids.copy())
-        return self.answers(ids, x, rng)
+        assert chunk.x.shape == (len(chunk.ids), 2)
+        assert np.array_equal(chunk.x[:, 0], chunk.ids.astype(np.float32))
+        self.calls.append(chunk.ids.copy())
+        return self.answers(chunk.ids, chunk.x, rng)
 
     def diagnostics(self, state: Any) -> dict[str, float]:
         return {"seen": float(len(self.calls))}

@@ -164,7 +164,7 @@ def test_a_failed_step_is_a_row_and_an_exit_code(tmp_path: Path) -> None:
         "class Broken(Attack):\n"
         '    """Fails on purpose."""\n\n'
         '    name = "broken"\n    access = "samples"\n\n'
-        "    def score_chunk(self, ids, x, state, view, rng):\n"
+        "    def score_chunk(self, chunk, state, view, rng):\n"
         '        raise RuntimeError("planted failure")\n'
     )
     text = TINY.replace("  - nearest_sample", '  - nearest_sample\n  - "./broken.py:Broken"').replace(

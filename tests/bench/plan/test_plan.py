@@ -206,13 +206,18 @@ def test_the_estimate_comes_from_the_preflight_of_the_pair(plan: Any, tmp_path: 
     assert estimate(steps, store, 2).wall_s is None
     assert estimate(steps, store, 2).unchecked == 4
     passed = {"compatible": True, "reason": ""}
-    put(store, by_label(made, "preflight dcgan/none"), passed, {"step_s": 0.5, "start_s": 1.0})
+    snapshots = 8 * 500  # generated records on the way, which cost something too
+    first = {"step_s": 0.5, "start_s": 1.0, "record_s": 0.001, "peak_mem_mib": 300.0}
+    put(store, by_label(made, "preflight dcgan/none"), passed, first)
     half = estimate(steps, store, 2)
     assert half.unchecked == 2
-    assert half.wall_s == pytest.approx((1 + 30 * 0.5) * 2 / 2)
-    put(store, by_label(made, "preflight dcgan/dropout"), passed, {"step_s": 1.0, "start_s": 1.0})
-    assert estimate(steps, store, 2).wall_s == pytest.approx((16 * 2 + 31 * 2) / 2)
-    assert estimate(steps, store, 100).wall_s == pytest.approx(31)  # the longest training
+    assert half.wall_s == pytest.approx((1 + 30 * 0.5 + 0.001 * snapshots) * 2 / 2)
+    assert half.peak_mem_mib == pytest.approx(2 * 300.0)
+    put(store, by_label(made, "preflight dcgan/dropout"), passed, {**first, "step_s": 1.0})
+    assert estimate(steps, store, 2).wall_s == pytest.approx((16 + 4 + 31 + 4) * 2 / 2)
+    assert estimate(steps, store, 100).wall_s == pytest.approx(35)  # the longest training
+    samples = [s for s in made.steps if s.kind == "sample" and "train" in s.upstream and s.upstream["train"].gate]
+    assert estimate(samples, store, 1).wall_s == pytest.approx(4 * 200 * 0.001)
 
 
 def test_the_estimate_of_other_steps_comes_from_past_ones(plan: Any, tmp_path: Path) -> None:
