@@ -50,6 +50,22 @@ LEADERBOARD_EXTRA = (
     "claim_accountant",
     "claim_epsilon_rdp",
     "claim_void_reason",
+    "utility",
+    "utility_real",
+    "marginal_distance",
+    "marginal_distance_low",
+    "marginal_distance_high",
+    "correlation_distance",
+    "correlation_distance_low",
+    "correlation_distance_high",
+    "member_proximity",
+    "member_proximity_low",
+    "member_proximity_high",
+    "marginal_distance_real",
+    "marginal_distance_untrained",
+    "correlation_distance_real",
+    "correlation_distance_untrained",
+    "undefended_marginal_distance",
 )
 
 LEADERBOARD = (
@@ -156,6 +172,23 @@ QUALITY = (
     "n",
     "k",
 )
+UTILITY = ("utility", "utility_real", "utility_n")
+TABLE_QUALITY = (
+    "marginal_distance",
+    "marginal_distance_low",
+    "marginal_distance_high",
+    "marginal_worst",
+    "marginal_worst_column",
+    "correlation_distance",
+    "correlation_distance_low",
+    "correlation_distance_high",
+    "member_proximity",
+    "member_proximity_low",
+    "member_proximity_high",
+    "member_proximity_n",
+)
+"""What is measured of tables instead of ``QUALITY``, whose columns but ``n`` are empty there."""
+
 STABILITY = (
     "diverged_step",
     "loss_oscillation",
@@ -190,5 +223,7 @@ TRIALS = (
     "epsilon_claimed",
     "delta",
     "claim_void_reason",
+    *UTILITY,
+    *TABLE_QUALITY,
 )
 """``trials.csv``: a row per data set x target x defense x seed."""

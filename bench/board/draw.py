@@ -52,32 +52,31 @@ def write_plots(board: Board, folder: Path) -> Drawn:
 def _scatter(board: Board, dataset: str, target: str, folder: Path) -> Picture | None:
     rows = [row for row in board.rows if (row.dataset, row.target) == (dataset, target)]
     defenses = list(dict.fromkeys(row.defense for row in board.rows))
+    measure = rows[0].measure
     points = []
     for row in rows:
-        m, shown = row.measured, row.interval
-        if row.worst is not None and shown is not None and m["kid"] is not None:
+        shown, (value, low, high) = row.interval, measure.figures(row.measured)
+        if row.worst is not None and shown is not None and value is not None:
             points.append(
                 plots.Point(
                     row.defense,
                     row.worst.headline.auc,
-                    m["kid"],
+                    value,
                     (shown.low, shown.high),
-                    (m["kid_low"], m["kid_high"]),
+                    (low, high),
                     defenses.index(row.defense),
                     row.raised("quality_gone"),
                 )
             )
     if not points:
         return None
-    reference = rows[0].lines
-    lines = {}
-    if reference is not None:
-        named = {"real records": reference.real, "untrained": reference.untrained}
-        lines = {name: record.kid for name, record in named.items() if record is not None}
+    lines = measure.lines(rows[0].lines) if rows[0].lines is not None else {}
     file = f"plots/scatter-{slug(dataset, target)}.png"
-    plots.draw_scatter(folder / file, f"{dataset} / {target}", points, lines)
-    said = "; ".join(f"{p.label}: AUC {number(p.auc)}, KID {number(p.kid, 1)}" for p in points)
-    return Picture(file, f"{dataset} / {target}", f"Worst AUC against KID. {said}.")
+    plots.draw_scatter(folder / file, f"{dataset} / {target}", points, lines, measure)
+    said = "; ".join(
+        f"{p.label}: AUC {number(p.auc)}, {measure.title} {number(p.quality, measure.digits)}" for p in points
+    )
+    return Picture(file, f"{dataset} / {target}", f"Worst AUC against {measure.title}. {said}.")
 
 
 def _roc(board: Board, row: Row, folder: Path) -> Picture | None:

@@ -125,15 +125,23 @@ def few_seeds(seeds: int) -> Flag | None:
     return Flag("few_seeds", f"{seeds} completed.") if 0 < seeds < 3 else None
 
 
-def quality_gone(kid: float | None, kid_high: float | None, untrained_kid: float | None) -> Flag | None:
-    """The row's KID interval reaches up to or beyond the untrained line: ``kid_high >= untrained KID``.
+def quality_gone(
+    value: float | None, high: float | None, untrained: float | None, title: str = "KID", digits: int = 1
+) -> Flag | None:
+    """The interval of the row's distance reaches up to or beyond the untrained line: ``high >= untrained``.
 
-    Without an interval the KID itself takes its place; without one of the two figures the rule is silent.
+    Without an interval the distance itself takes its place; without one of the two figures the rule is silent.
+
+    Args:
+        value, high: the distance and the upper end of its interval.
+        untrained: the distance of the untrained model's samples.
+        title, digits: what the distance is called, and its decimals.
     """
-    end = kid if kid_high is None else kid_high
-    if kid is None or end is None or untrained_kid is None or end < untrained_kid:
+    end = value if high is None else high
+    if value is None or end is None or untrained is None or end < untrained:
         return None
-    return Flag("quality_gone", f"KID {kid:.1f}, interval up to {end:.1f}; untrained {untrained_kid:.1f}.")
+    seen = f"{title} {value:.{digits}f}, interval up to {end:.{digits}f}; untrained {untrained:.{digits}f}."
+    return Flag("quality_gone", seen)
 
 
 def not_adaptive(named: Iterable[str], ran: Iterable[str]) -> Flag | None:

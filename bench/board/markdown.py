@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from bench.board import words
 from bench.board.flags import EXPLANATIONS
+from bench.board.measures import Measure
 from bench.board.rows import Board, Row
 from bench.board.words import number
 
@@ -18,9 +20,6 @@ HEAD = (
     "interval",
     "worst attack",
     "access",
-    "KID",
-    "epsilon",
-    "seeds",
 )
 
 
@@ -28,11 +27,12 @@ def leaderboard_markdown(board: Board) -> str:
     """Table, verdicts and the meaning of the flags that were raised."""
     parts = [f"# {escape(board.results.name)}", ""]
     parts += [f"**The instrument is at fault.** {escape(fault)}\n" for fault in board.faults]
-    head = (*HEAD, "flags")
-    right = {"rank", "AUC", "KID", "epsilon", "seeds"}
+    measures = [measure.head for measure in board.measures]
+    head = (*HEAD, *measures, "epsilon", "seeds", "flags")
+    right = {"rank", "AUC", *measures, "epsilon", "seeds"}
     parts.append(f"| {' | '.join(head)} |")
     parts.append(f"|{'|'.join('---:' if name in right else '---' for name in head)}|")
-    parts += [f"| {' | '.join(escape(cell) for cell in _cells(row))} |" for row in board.rows]
+    parts += [f"| {' | '.join(escape(cell) for cell in _cells(row, board.measures))} |" for row in board.rows]
     parts += [
         "",
         "AUC .5 is chance. Interval: 95 %, over training runs where they differ more than records do.",
@@ -46,7 +46,7 @@ def leaderboard_markdown(board: Board) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: Row, measures: Sequence[Measure]) -> tuple[str, ...]:
     worst, shown = row.worst, row.interval
     return (
         number(row.rank, 0),
@@ -55,7 +55,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         f"{words.auc_interval(row)} ({shown.over})" if shown else words.EMPTY,
         worst.headline.worst_attack if worst else words.EMPTY,
         worst.row.access if worst else words.EMPTY,
-        number(row.measured["kid"], 1),
+        *(figure for _, figure, _ in words.qualities(row, measures)),
         " ".join(part for part in (words.epsilon(row), words.delta(row)) if part),
         words.seeds(row),
         ", ".join(part for part in (words.status(row), *(flag.name for flag in row.flags)) if part),

@@ -12,10 +12,11 @@ from bench.board import controls, words
 from bench.board.attack_rows import AttackRow
 from bench.board.draw import Drawn
 from bench.board.flags import EXPLANATIONS, split_distinguishable
+from bench.board.measures import Measure
 from bench.board.rows import Board, Row
 from bench.board.tables import split_file
 from bench.board.verdict import access_words, verdict
-from bench.board.words import interval, number
+from bench.board.words import number
 from bench.results import Cell, Results, Trial
 
 
@@ -38,7 +39,8 @@ def render(board: Board, drawn: Drawn) -> str:
         name=results.name,
         summary=summary(board),
         faults=board.faults,
-        rows=[_row(row) for row in board.rows],
+        measures=board.measures,
+        rows=[_row(row, board.measures) for row in board.rows],
         attacks=[_attack(row) for row in board.attacks if row.summary is not None and not row.control],
         controls=_controls(board),
         idle=list(_idle(board)),
@@ -107,8 +109,8 @@ def summary(board: Board) -> str:
     return " ".join(parts)
 
 
-def _row(row: Row) -> dict[str, Any]:
-    worst, shown, m = row.worst, row.interval, row.measured
+def _row(row: Row, measures: Sequence[Measure]) -> dict[str, Any]:
+    worst, shown = row.worst, row.interval
     tpr = worst.row.summary.tpr_at_1pct_fpr if worst and worst.row.summary else None
     return {
         "measured": worst is not None,
@@ -122,8 +124,7 @@ def _row(row: Row) -> dict[str, Any]:
         "worst_attack": worst.headline.worst_attack if worst else words.EMPTY,
         "threat": access_words(worst.row) if worst else "",
         "tpr": number(tpr),
-        "kid": number(m["kid"], 1),
-        "kid_interval": interval(m["kid_low"], m["kid_high"], 1),
+        "qualities": words.qualities(row, measures),
         "epsilon": words.epsilon(row),
         "delta": words.delta(row),
         "seeds": words.seeds(row),

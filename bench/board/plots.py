@@ -16,6 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from bench.board.measures import MEASURES, Measure
 from bench.board.palette import style
 from bench.metrics.roc import roc_curve
 
@@ -34,16 +35,16 @@ class Point:
 
     Attributes:
         label: the defense.
-        auc, kid: the figures; ``auc_interval``, ``kid_interval`` theirs, or None.
+        auc, quality: the figures, quality as a distance; ``auc_interval``, ``quality_interval`` theirs, or None.
         index: of its style; the same defense looks the same in every plot of a board.
         useless: whether the samples are no better than the untrained model's.
     """
 
     label: str
     auc: float
-    kid: float
+    quality: float
     auc_interval: Interval | None
-    kid_interval: Interval | None
+    quality_interval: Interval | None
     index: int
     useless: bool = False
 
@@ -67,12 +68,15 @@ def save(figure: Figure, path: Path) -> None:
     figure.savefig(path, dpi=DPI, metadata=METADATA, facecolor="white")
 
 
-def draw_scatter(path: Path, title: str, points: Sequence[Point], lines: Mapping[str, float]) -> None:
-    """Privacy (worst AUC) against quality (KID), with chance and the reference lines.
+def draw_scatter(
+    path: Path, title: str, points: Sequence[Point], lines: Mapping[str, float], measure: Measure = MEASURES["image"]
+) -> None:
+    """Privacy (worst AUC) against quality (a distance), with chance and the reference lines.
 
     Args:
         points: the rows of one data set and target.
-        lines: name -> KID of each reference line.
+        lines: name -> distance of each reference line.
+        measure: what the distance is.
     """
     figure, axes = _axes(title, (6.4, 4.6))
     axes.axvline(0.5, color="0.35", linestyle="--", linewidth=1)
@@ -80,18 +84,21 @@ def draw_scatter(path: Path, title: str, points: Sequence[Point], lines: Mapping
         "chance", (0.5, 1), xycoords=("data", "axes fraction"), xytext=(3, -3), textcoords="offset points",
         va="top", fontsize=8, color="0.35",
     )  # fmt: skip
-    _kid_axis(axes, points, lines)
-    for name, kid in lines.items():
-        axes.axhline(kid, color="0.6", linestyle=":", linewidth=1)
+    if measure.column == "kid":
+        _kid_axis(axes, points, lines)
+    else:
+        axes.margins(y=0.12)
+    for name, distance in lines.items():
+        axes.axhline(distance, color="0.6", linestyle=":", linewidth=1)
         axes.annotate(
-            name, (1, kid), xycoords=("axes fraction", "data"), xytext=(-3, 2), textcoords="offset points",
+            name, (1, distance), xycoords=("axes fraction", "data"), xytext=(-3, 2), textcoords="offset points",
             ha="right", fontsize=8, color="0.35",
         )  # fmt: skip
     for point in points:
         look = style(point.index)
         axes.errorbar(
-            [point.auc], [point.kid],
-            xerr=_bars(point.auc, point.auc_interval), yerr=_bars(point.kid, point.kid_interval),
+            [point.auc], [point.quality],
+            xerr=_bars(point.auc, point.auc_interval), yerr=_bars(point.quality, point.quality_interval),
             color=look.colour, marker=look.mark, markersize=7, linestyle="none", elinewidth=1, capsize=2,
             markerfacecolor="white" if point.useless else look.colour,
             label=point.label + (" (useless samples)" if point.useless else ""),
@@ -99,14 +106,14 @@ def draw_scatter(path: Path, title: str, points: Sequence[Point], lines: Mapping
     reach = [0.45, 0.55, *(x for p in points for x in (p.auc, *(p.auc_interval or ())))]
     axes.set_xlim(max(0.0, min(reach) - 0.02), min(1.0, max(reach) + 0.02) + 0.005)
     axes.set_xlabel("AUC of the worst attack (left is private)")
-    axes.set_ylabel("KID x 1000 (down is faithful)")
+    axes.set_ylabel(measure.axis)
     _legend(axes, len(points))
     save(figure, path)
 
 
 def _kid_axis(axes: Axes, points: Sequence[Point], lines: Mapping[str, float]) -> None:
     """Linear, unless one KID dwarfs the others: then logarithmic above 10, since KID may be negative."""
-    ends = [p.kid for p in points] + [k for p in points for k in p.kid_interval or ()] + list(lines.values())
+    ends = [p.quality for p in points] + [k for p in points for k in p.quality_interval or ()] + list(lines.values())
     highest, lowest = max(ends), min(ends)
     if highest > 20 * max(10.0, float(np.median(ends))) or highest > 100:
         axes.set_yscale("symlog", linthresh=10)
@@ -180,7 +187,8 @@ def draw_curves(path: Path, title: str, histories: Mapping[int, Mapping[str, NDA
     """The training history of one row: a panel per column, a line per seed.
 
     Args:
-        histories: seed -> column -> array over training steps.
+        histories: seed -> column -> array over training steps; a phase that does not run on every step has fewer
+            values, spread over the same steps.
     """
     columns = list(dict.fromkeys(name for history in histories.values() for name in history))
     figure = Figure(figsize=(5.2, 1.1 + 1.2 * len(columns)), layout="constrained")
@@ -191,7 +199,8 @@ def draw_curves(path: Path, title: str, histories: Mapping[int, Mapping[str, NDA
             if column not in history:
                 continue
             step, mean = thinned(np.asarray(history[column], dtype=np.float64))
-            axes.plot(step, mean, color=style(index).colour, linewidth=1, label=f"seed {seed}")
+            stride = max(map(len, history.values())) / max(1, len(history[column]))
+            axes.plot(step * stride, mean, color=style(index).colour, linewidth=1, label=f"seed {seed}")
         axes.set_ylabel(column.replace("_", "\n", 1), fontsize=8)
         axes.tick_params(labelsize=8)
         axes.grid(alpha=0.25)

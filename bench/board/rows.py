@@ -10,6 +10,7 @@ from bench.board import controls, flags
 from bench.board.attack_rows import AttackRow, Shown, attack_rows, joint_status, shown
 from bench.board.columns import ACCESS_COLUMNS
 from bench.board.flags import Flag
+from bench.board.measures import Measure, measure_of
 from bench.board.trial_rows import lines_by_place, row_columns
 from bench.board.verdict import verdict
 from bench.board.worst import Worst, worst_attack, worst_per_access
@@ -70,6 +71,11 @@ class Row:
         h = self.worst.headline
         return shown(h.auc_low, h.auc_high, h.auc_seed_low, h.auc_seed_high)
 
+    @property
+    def measure(self) -> Measure:
+        """The figure that its sample quality is compared by."""
+        return measure_of(self.trials, self.lines)
+
     def raised(self, name: str) -> bool:
         """Whether the flag of this name was raised."""
         return any(flag.name == name for flag in self.flags)
@@ -109,6 +115,7 @@ class Row:
             or None,
             "undefended_auc": plain.worst.headline.auc if plain and plain.worst else None,
             "undefended_kid": plain.measured["kid"] if plain else None,
+            "undefended_marginal_distance": plain.measured["marginal_distance"] if plain else None,
         }
 
 
@@ -119,6 +126,11 @@ class Board:
     results: Results
     rows: tuple[Row, ...]
     attacks: tuple[AttackRow, ...]
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """What the rows' sample quality is compared by, each once; several where images and tables stand together."""
+        return tuple(dict.fromkeys(row.measure for row in self.rows))
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -194,8 +206,9 @@ def _raised(row: Row, attacks: Sequence[AttackRow], adaptive: Sequence[str]) -> 
         if s and attack.control and attack.dataset == row.dataset and controls.name_of(attack.attack) == "blind":
             raised.append(flags.split_distinguishable(s.auc, controls.permutation_p(attack)))
     raised.append(flags.few_seeds(row.measured["seeds"]))
-    measured = row.measured
-    raised.append(flags.quality_gone(measured["kid"], measured["kid_high"], measured["kid_untrained"]))
+    value, _, high = row.measure.figures(row.measured)
+    untrained = row.measured[f"{row.measure.column}_untrained"]
+    raised.append(flags.quality_gone(value, high, untrained, row.measure.title, row.measure.digits))
     if done:
         raised.append(flags.not_adaptive(adaptive, [a.attack for a in done if a.adaptive]))
     plain = {t.seed: t.artifacts.get("sample") for t in row.undefended.trials} if row.undefended else {}

@@ -31,13 +31,14 @@ def leaderboard_text(board: Board, width: int | None = None, colour: bool = Fals
     table = Table(title=Text(board.results.name), title_justify="left", expand=False)
     # On a narrow terminal the flags, the widest column, stand with the verdicts.
     narrow = console.width < NARROW
-    head = ("rank", "data set", "target", "defense", "AUC", "95 %", "worst attack", "KID", "epsilon", "seeds")
+    measures = [measure.head for measure in board.measures]
+    head = ("rank", "data set", "target", "defense", "AUC", "95 %", "worst attack", *measures, "epsilon", "seeds")
     for name in head if narrow else (*head, "flags"):
-        right = name in ("rank", "AUC", "KID", "epsilon", "seeds")
+        right = name in ("rank", "AUC", *measures, "epsilon", "seeds")
         table.add_column(
             name,
             justify="right" if right else "left",
-            no_wrap=name in ("AUC", "rank", "KID"),
+            no_wrap=name in ("AUC", "rank", *measures),
             overflow="fold",
         )
     for row in board.rows:
@@ -47,7 +48,7 @@ def leaderboard_text(board: Board, width: int | None = None, colour: bool = Fals
             number(row.worst.headline.auc if row.worst else None),
             words.auc_interval(row),
             row.worst.headline.worst_attack if row.worst else words.EMPTY,
-            number(row.measured["kid"], 1),
+            *(figure for _, figure, _ in words.qualities(row, board.measures)),
             " ".join(part for part in (words.epsilon(row), words.delta(row)) if part),
             words.seeds(row),
             *(() if narrow else (flags(row),)),

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.board.columns import QUALITY, STABILITY
+from bench.board.columns import QUALITY, STABILITY, TABLE_QUALITY, UTILITY
+from bench.board.measures import measure_of
+from bench.metrics.quality import QualityRecord
 from bench.metrics.stability import collapsed
 from bench.results import Lines, PrivacyClaim, Trial
 
@@ -23,7 +25,8 @@ def trial_columns(trial: Trial, lines: Lines | None) -> dict[str, Any]:
         "defense": trial.defense,
         "seed": trial.seed,
         "status": trial.status,
-        **{name: None if trial.quality is None else getattr(trial.quality, name) for name in QUALITY},
+        # A record has the columns of its kind: those of images are empty for tables and the other way round.
+        **{name: getattr(trial.quality, name, None) for name in (*QUALITY, *UTILITY, *TABLE_QUALITY)},
         **{name: None if trial.stability is None else getattr(trial.stability, name) for name in STABILITY},
         # How many and which: the list itself is in the JSON.
         "snapshots": None if trial.stability is None else len(trial.stability.snapshots),
@@ -47,22 +50,20 @@ def trial_columns(trial: Trial, lines: Lines | None) -> dict[str, Any]:
 def row_columns(trials: Sequence[Trial], lines: Lines | None) -> dict[str, Any]:
     """Quality, stability, cost and claim of one row of the leaderboard, from its completed trials.
 
-    Quality figures are means over seeds. ``kid_low`` and ``kid_high`` are the means of the trials' own
-    jackknife limits: an interval over records, given these trained models, like each trial's. It is not
-    narrowed by the number of seeds, because the seeds share their holdout, so their errors move together by
-    an unknown amount; for whatever correlation, the standard deviation of a mean is at most the mean of the
-    standard deviations. What another training run would give is ``quality_spread``'s to say.
+    Quality figures are means over seeds. ``kid_low`` and ``kid_high``, and those of a table's distances, are the
+    means of the trials' own jackknife limits: an interval over records, given these trained models, like each
+    trial's. It is not narrowed by the number of seeds, because the seeds share their holdout, so their errors
+    move together by an unknown amount; for whatever correlation, the standard deviation of a mean is at most the
+    mean of the standard deviations. What another training run would give is ``quality_spread``'s to say.
     """
     done = [trial for trial in trials if trial.status == "completed"]
     quality = [trial.quality for trial in done if trial.quality is not None]
-    final = [record.kid for record in quality]
-    measured = ("kid", "kid_low", "kid_high", "fid", "precision", "recall", "density", "coverage")
-    real = lines.real if lines else None
-    untrained = lines.untrained if lines else None
+    final = [getattr(record, measure_of(trials, lines).column) for record in quality]
+    reference = {"real": lines.real if lines else None, "untrained": lines.untrained if lines else None}
     collapses = [is_collapsed(trial, lines) for trial in done]
     train = [trial.costs["train"] for trial in done if "train" in trial.costs]
     return {
-        **{name: mean(getattr(record, name) for record in quality) for name in measured},
+        **{name: mean(getattr(record, name, None) for record in quality) for name in _MEASURED},
         "seeds": len(done),
         "diverged_runs": sum(trial.status == "diverged" for trial in trials),
         # None of the trials told: empty, not 0.
@@ -73,12 +74,25 @@ def row_columns(trials: Sequence[Trial], lines: Lines | None) -> dict[str, Any]:
         "peak_mem_mib": largest(c.peak_mem_mib for trial in done for c in trial.costs.values()),
         "device": ";".join(sorted({cost.device for cost in train})) or None,
         "trials": len(trials),
-        "kid_real": real.kid if real else None,
-        "kid_untrained": untrained.kid if untrained else None,
-        "quality_extractor": ";".join(sorted({record.extractor for record in quality})) or None,
+        **{
+            f"{name}_{line}": getattr(record, name, None)
+            for name in ("kid", "marginal_distance", "correlation_distance")
+            for line, record in reference.items()
+        },
+        "quality_extractor": ";".join(sorted({r.extractor for r in quality if isinstance(r, QualityRecord)})) or None,
         "quality_n": min((record.n for record in quality), default=None),
         **_claim_columns([trial.claim for trial in done if trial.claim is not None]),
     }
+
+
+_MEASURED = (
+    *("kid", "kid_low", "kid_high", "fid", "precision", "recall", "density", "coverage", "utility", "utility_real"),
+    *(
+        f"{name}{end}"
+        for name in ("marginal_distance", "correlation_distance", "member_proximity")
+        for end in ("", "_low", "_high")
+    ),
+)
 
 
 def _claim_columns(claims: Sequence[PrivacyClaim]) -> dict[str, Any]:
@@ -104,9 +118,9 @@ _CLAIM_REST = ("claim_epsilon_rdp", "claim_void_reason")
 def is_collapsed(trial: Trial, lines: Lines | None) -> bool | None:
     """Whether the trial's generator shows only a small part of the data; None where nothing could tell."""
     quality = trial.quality
-    if quality is None:
+    if not isinstance(quality, QualityRecord):  # a table's distances do not tell what is left out
         return None
-    real = lines.real.coverage if lines and lines.real else None
+    real = lines.real.coverage if lines and isinstance(lines.real, QualityRecord) else None
     return collapsed(quality.coverage, real, quality.mode_count, quality.modes_real)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from bench.board.attack_rows import AttackRow
 from bench.board.worst import Worst
@@ -68,17 +69,28 @@ def _not_run(attacks: tuple[AttackRow, ...]) -> str:
 
 
 def _quality(row: Row) -> str:
-    m = row.measured
-    if m["kid"] is None:
+    m, measure = row.measured, row.measure
+    if m[measure.column] is None:
         return "Sample quality was not measured." if row.status == "completed" else ""
-    beside = [
-        f"{name} {m[key]:.1f}"
-        for name, key in (("real records", "kid_real"), ("untrained", "kid_untrained"))
-        if m[key] is not None
-    ]
-    against = f" against {', '.join(beside)}" if beside else ""
-    gone = "; no better than untrained" if row.raised("quality_gone") else ""
-    return f"Samples: KID {m['kid']:.1f} (95 % {m['kid_low']:.1f} to {m['kid_high']:.1f}){against}{gone}."
+    value, low, high = (f"{figure:.{measure.digits}f}" for figure in measure.figures(m))
+    parts = [f"{measure.title} {value} (95 % {low} to {high}){_beside(m, measure.column, measure.digits)}"]
+    if row.raised("quality_gone"):
+        parts.append("no better than untrained")
+    if m["correlation_distance"] is not None:
+        parts.append(f"correlation distance {m['correlation_distance']:.3f}{_beside(m, 'correlation_distance', 3)}")
+    if m["utility"] is not None:
+        parts.append(
+            f"a classifier trained on them is right on {m['utility']:.3f} of real records, one trained on as many real "
+            f"ones on {m['utility_real']:.3f}"
+        )
+    return f"Samples: {'; '.join(parts)}."
+
+
+def _beside(measured: Mapping[str, Any], column: str, digits: int) -> str:
+    """The reference lines of a distance, where there are any."""
+    named = {"real records": measured[f"{column}_real"], "untrained": measured[f"{column}_untrained"]}
+    beside = [f"{name} {value:.{digits}f}" for name, value in named.items() if value is not None]
+    return f" against {', '.join(beside)}" if beside else ""
 
 
 def _claim(row: Row) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bench.board.attack_rows import AttackRow
+from bench.board.measures import Measure
 from bench.board.rows import Row
 
 EMPTY = "–"  # noqa: RUF001 (a dash is meant)
@@ -28,6 +31,15 @@ def auc_interval(row: Row | AttackRow) -> str:
     """The interval as shown, without what it is over."""
     shown = row.interval
     return "" if shown is None else interval(shown.low, shown.high)
+
+
+def qualities(row: Row, measures: Sequence[Measure]) -> list[tuple[str, str, str]]:
+    """Head, figure and interval of each column of sample quality; a row has figures in the one that it is judged by."""
+    shown = []
+    for measure in measures:
+        value, low, high = measure.figures(row.measured)
+        shown.append((measure.head, number(value, measure.digits), interval(low, high, measure.digits)))
+    return shown
 
 
 def epsilon(row: Row) -> str:

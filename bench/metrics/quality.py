@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from bench.errors import InputError
 from bench.metrics.kernel_distance import jackknife_interval, kernel_distance
 from bench.metrics.manifold import density_coverage
 from bench.metrics.modes import ModeClassifier, label_entropy, mode_count
+from bench.metrics.utility import Utility
 from bench.rng import generator
 
 MIN_RECORDS = 50
@@ -23,6 +24,8 @@ class QualityRecord(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
+    kind: Literal["image"] = "image"
+    """Tells this record from a table's in JSON."""
     extractor: str
     """Name of the feature extractor; numbers of different extractors are not comparable."""
     n: int
@@ -61,6 +64,13 @@ class QualityRecord(BaseModel):
     """Classes present among the real records that the classifier learned from; empty without labels."""
     label_entropy: float | None
     """Entropy of the predicted classes, in nats: log(modes_real) for equal shares; empty without labels."""
+    utility: float | None = None
+    """Accuracy on the holdout of a classifier trained on the generated records' features and the labels that they were
+    made for; empty where there are no such labels."""
+    utility_real: float | None = None
+    """The same of a classifier trained on as many reference records."""
+    utility_n: int | None = None
+    """Records that each of the two classifiers was trained on."""
 
 
 def measure_quality(
@@ -73,6 +83,7 @@ def measure_quality(
     *,
     extractor: str,
     k: int = 5,
+    utility: Utility | None = None,
 ) -> QualityRecord:
     """Compares features ``(records, d)`` of samples and holdout, the same number of each.
 
@@ -89,6 +100,7 @@ def measure_quality(
         seed: of the subsets.
         extractor: name of the extractor that all features come from.
         k: neighbours for precision, recall, density and coverage.
+        utility: from ``measure_utility``.
 
     Raises:
         InputError: features that are not finite or differ in width, or fewer than 50 records on a side.
@@ -100,7 +112,7 @@ def measure_quality(
     if n < MIN_RECORDS:
         raise InputError(f"sample quality expects n of at least {MIN_RECORDS} records on each side, got n = {n}")
     size = min(n, len(samples_features), len(holdout_features))
-    samples, holdout = (_subset(sides[side], size, seed, side) for side in ("samples", "holdout"))
+    samples, holdout = (subset(sides[side], size, seed, side) for side in ("samples", "holdout"))
     kid = kernel_distance(samples, holdout)
     precision, recall = precision_recall(samples, holdout, k)
     density, coverage = density_coverage(samples, holdout, k)
@@ -121,6 +133,9 @@ def measure_quality(
         mode_count=mode_count(received, classifier.shares) if classifier and received is not None else None,
         modes_real=classifier.modes_real if classifier else None,
         label_entropy=label_entropy(received) if received is not None else None,
+        utility=utility.generated if utility else None,
+        utility_real=utility.real if utility else None,
+        utility_n=utility.n if utility else None,
     )
 
 
@@ -172,7 +187,7 @@ def check_features(sides: dict[str, NDArray[Any]]) -> None:
         raise InputError(problems)
 
 
-def _subset(features: NDArray[Any], size: int, seed: int, side: str) -> NDArray[Any]:
+def subset(features: NDArray[Any], size: int, seed: int, side: str) -> NDArray[Any]:
     """``size`` rows without replacement; a smaller subset of the same side lies within a larger one."""
     return features[generator(seed, "quality", side).permutation(len(features))[:size]]
 
@@ -184,7 +199,7 @@ def _memorization(sides: dict[str, NDArray[Any]], n: int, seed: int) -> dict[str
         return dict.fromkeys(names)
     # KID is unbiased at every n, but only equal n give both distances the same spread.
     size = min(n, len(sides["members"]))
-    samples, holdout, members = (_subset(sides[s], size, seed, s) for s in ("samples", "holdout", "members"))
+    samples, holdout, members = (subset(sides[s], size, seed, s) for s in ("samples", "holdout", "members"))
     away, near = kernel_distance(samples, holdout), kernel_distance(samples, members)
     gap = away.kid - near.kid
     # The samples are on both sides of the difference, so their part of the variance is that of the

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bench.metrics.quality import QualityRecord
 from bench.metrics.stability import StabilityRecord
+from bench.metrics.table_quality import TableQualityRecord
 from bench.results import Cell, Cost, Lines, PrivacyClaim, Results, Trial
 from bench.rng import generator
 
@@ -182,3 +183,37 @@ def small() -> Results:
             cells.append(idle("reconstruction", "not_applicable", "no encoder", defense, seed, access="white_box"))
             cells.extend(controls(defense, seed))
     return results(tuple(trials), tuple(cells))
+
+
+def table_quality(distance: float, half_width: float = 0.02, **changed: Any) -> TableQualityRecord:
+    values: dict[str, Any] = {
+        "n": 150,
+        "marginal_distance": distance,
+        "marginal_distance_low": distance - half_width,
+        "marginal_distance_high": distance + half_width,
+        "marginal_worst": 2 * distance,
+        "marginal_worst_column": "age",
+        "correlation_distance": distance / 2,
+        "correlation_distance_low": distance / 4,
+        "correlation_distance_high": distance,
+        "member_proximity": 0.1,
+        "member_proximity_low": -0.05,
+        "member_proximity_high": 0.25,
+        "member_proximity_n": 100,
+        "utility": 0.91,
+        "utility_real": 0.95,
+        "utility_n": 150,
+    }
+    return TableQualityRecord(**values | changed)
+
+
+def tables(distances: Mapping[str, float]) -> Results:
+    """A table's rows, one seed each, by defense and marginal distance; the untrained line lies at .45."""
+    place: dict[str, Any] = {"dataset": "wine", "target": "tvae"}
+    trials = tuple(
+        trial(defense, quality=table_quality(distance), stability=None, sheet=None, **place)
+        for defense, distance in distances.items()
+    )
+    cells = tuple(cell(defense=defense, **place) for defense in distances)
+    lines = Lines("wine", "tvae", table_quality(0.08), table_quality(0.45), table_quality(0.1))
+    return results(trials, cells, (lines,))
