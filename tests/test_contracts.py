@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -17,16 +18,42 @@ from targets.base import Target
 
 # Options of plugins that need some, and small networks for those that would be slow without.
 OPTIONS: dict[Kind, dict[str, dict[str, Any]]] = {
-    "targets": {"dcgan": {"width": 4, "latent": 4}},
+    "targets": {
+        "dcgan": {"width": 4, "latent": 4},
+        "ddpm": {"width": 8, "sampling_steps": 3},
+        "samples": {"path": "samples.npz"},
+        "checkpoint": {"path": "weights.safetensors", "target": "dcgan"},
+        "diffusers": {"path": str(Path(__file__).parent / "targets" / "pipeline")},
+        "wgan_gp": {"width": 4, "latent": 4},
+        "began": {"width": 8},
+        "tvae": {"width": 8, "latent": 4},
+        "ctgan": {"width": 8, "latent": 4},
+        "vae": {"width": 4, "latent": 4},
+        "dcgan_vae": {"width": 4, "latent": 4, "feature_level": 1},
+    },
     "defenses": {"dp_sgd": {"noise_multiplier": 1.0}},
     "attacks": {"blind": {"permutations": 99}},
-    "datasets": {},
+    "datasets": {
+        "image_folder": {"path": "no images"},
+        "diabetic_retinopathy": {"path": "no images"},
+        "csv": {"path": str(Path(__file__).parent / "bench" / "data" / "people.csv"), "label": "ill"},
+    },
 }
 
 # Plugin -> rules that do not apply to it; the report says why. Everything else must have been checked.
 EXEMPT: dict[str, set[str]] = {
     **{name: {"stays_within_its_access"} for name in ("constant", "random", "oracle", "blind", "logan_black_box")},
+    "memorizer": {"keeps_records_apart"},
+    "resampler": {"keeps_records_apart"},
+    "tvae": {"judges_where_it_has_a_discriminator"},
     "npz": {"loads_offline", "same_fingerprint_twice"},
+    "ddpm": {"judges_where_it_has_a_discriminator"},
+    "vae": {"judges_where_it_has_a_discriminator"},
+    # Their files are not in the repository; tests/bench/data checks their contracts on files of its own.
+    **{
+        name: {"loads_offline", "same_fingerprint_twice"}
+        for name in ("mnist", "fashion_mnist", "cifar10", "lfw", "diabetic_retinopathy", "image_folder")
+    },
 }
 PLANTED = {"finds_planted_members", "finds_nothing_where_nothing_is"}
 
@@ -46,7 +73,8 @@ def assert_nothing_else_was_left_out(plugin: Plugin, report: dict[str, str]) -> 
     assert {rule: reason for rule, reason in report.items() if reason and rule not in exempt} == {}
 
 
-@pytest.mark.parametrize("plugin", plugins("targets"))
+# What was trained elsewhere lies in files of users; tests/targets checks it on files of its own.
+@pytest.mark.parametrize("plugin", [p for p in plugins("targets") if not p.values[0].brought])
 def test_target(plugin: Target) -> None:
     assert_nothing_else_was_left_out(plugin, check_target(plugin))
 

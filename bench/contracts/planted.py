@@ -17,84 +17,29 @@ from bench.attacks.base import Attack, Knowledge, ModelRequest, TrialSpec
 from bench.devices import Device
 from bench.records import Kind, Records, Schema
 from bench.release import Access, Release, View
-from bench.rng import generator, torch_generator
-from targets.base import Draw, Target
+from bench.rng import generator
+from targets.memorizer import Memorizer
 
 if TYPE_CHECKING:
-    import torch
-    from torch import nn
-
-    from targets.base import Networks
+    from targets.base import Networks, Target
 
 Leak = Literal["memorised", "never saw"]
 
 SHAPES: dict[Kind, tuple[int, ...]] = {"image": (1, 8, 8), "table": (12,)}
-LATENT = 16  # of the planted generator
-SHARPNESS = 50.0  # of its softmax: near an anchor it gives that anchor's record, all but exactly
 
 
-class PlantedTarget(Target):
-    """A toy that knows its training records by heart: what perfect overfitting would look like.
-
-    Its discriminator is a margin minus the distance to the nearest training record: above 0 exactly at those. Its
-    generator gives each training record at a latent of its own, and blends between them elsewhere.
-    """
+class PlantedTarget(Memorizer):
+    """A toy that knows its training records by heart: what perfect overfitting would look like."""
 
     name = "planted"
-    data = frozenset({"image", "table"})
-    roles = ("generator", "discriminator")
-    private_roles = ("generator", "discriminator")
-
-    def latent(self, n: int, draw: Draw) -> torch.Tensor:
-        return draw.normal(n, LATENT)
-
-    def decode(self, networks: Networks, z: torch.Tensor) -> torch.Tensor:
-        records: torch.Tensor = networks["generator"][0](z)
-        return records
-
-    def logit(self, network: nn.Module, x: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = network(x)
-        return logits[:, 0]
-
-
-def memory(records: NDArray[np.float32], margin: float) -> Networks:
-    """The planted target's networks for these training records ``(n, *shape)``."""
-    import torch
-    from torch import nn
-
-    class Generator(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            anchors = torch.randn((len(records), LATENT), generator=torch_generator(0, "planted anchors"))
-            self.register_buffer("anchors", anchors)
-            self.register_buffer("records", torch.from_numpy(records))
-
-        def forward(self, z: torch.Tensor) -> torch.Tensor:
-            anchors, kept = self.get_buffer("anchors"), self.get_buffer("records")
-            blend = torch.softmax(-SHARPNESS * torch.cdist(z, anchors).square(), dim=1)
-            blended: torch.Tensor = torch.tensordot(blend, kept, dims=1)
-            return blended
-
-    class Discriminator(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.register_buffer("records", torch.from_numpy(records).flatten(1).double())
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            kept = self.get_buffer("records")
-            # Without the matrix product's shortcut, whose cancellation hides that a copy is at distance 0.
-            far = torch.cdist(x.flatten(1).double(), kept, compute_mode="donot_use_mm_for_euclid_dist")
-            return (margin - far.amin(dim=1, keepdim=True)).to(x.dtype)
-
-    return {"generator": (Generator().eval(),), "discriminator": (Discriminator().eval(),)}
 
 
 @dataclass(frozen=True)
 class Planted:
     """Records whose roles are drawn by chance, and planted trials on them.
 
-    Override ``networks`` and ``target`` for an attack that needs other networks than a generator and a
-    discriminator.
+    Override ``networks`` and ``target`` for an attack that needs other networks than a generator, a discriminator, an
+    encoder and a denoiser.
 
     Attributes:
         kind: images of 8x8 grey noise, or tables of normal noise.
@@ -114,6 +59,8 @@ class Planted:
 
     def networks(self, records: Records) -> Networks:
         """The networks of a model that has memorised these records."""
+        from targets.nets.memory import memory
+
         return memory(records.floats(), self.margin)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.attacks.base import Attack, Knowledge, ModelRequest, TrialSpec
+from bench.attacks.base import Attack, Chunk, Knowledge, ModelRequest, TrialSpec
 from bench.attacks.nearest_sample import NearestSample
 from bench.contracts import Planted, check_attack, check_dataset, check_defense, check_light, check_target
 from bench.contracts.planted import PlantedTarget
@@ -42,22 +43,22 @@ class Good(NearestSample):
 class Reversed(Good):
     """Larger scores for non-members."""
 
-    def score_chunk(self, ids: Any, x: Any, state: Any, view: View, rng: RecordRng) -> Scores:
-        return -super().score_chunk(ids, x, state, view, rng)
+    def score_chunk(self, chunk: Chunk, state: Any, view: View, rng: RecordRng) -> Scores:
+        return -super().score_chunk(chunk, state, view, rng)
 
 
 class Peeks(Good):
     """Knows the members by their ids, whatever the release."""
 
-    def score_chunk(self, ids: Any, x: Any, state: Any, view: View, rng: RecordRng) -> Scores:
-        return np.isin(ids, SMALL.roles["members"].ids) + 0.0 * view.samples[0, 0, 0, 0]
+    def score_chunk(self, chunk: Chunk, state: Any, view: View, rng: RecordRng) -> Scores:
+        return np.isin(chunk.ids, SMALL.roles["members"].ids) + 0.0 * view.samples[0, 0, 0, 0]
 
 
 class ByPosition(Good):
     """Adds something that depends on the place in the chunk."""
 
-    def score_chunk(self, ids: Any, x: Any, state: Any, view: View, rng: RecordRng) -> Scores:
-        return super().score_chunk(ids, x, state, view, rng) + np.arange(len(ids)) * 1e-3
+    def score_chunk(self, chunk: Chunk, state: Any, view: View, rng: RecordRng) -> Scores:
+        return super().score_chunk(chunk, state, view, rng) + np.arange(len(chunk.ids)) * 1e-3
 
 
 class Unseeded(Good):
@@ -65,8 +66,8 @@ class Unseeded(Good):
 
     stream: ClassVar[np.random.Generator] = np.random.Generator(np.random.PCG64(0))
 
-    def score_chunk(self, ids: Any, x: Any, state: Any, view: View, rng: RecordRng) -> Scores:
-        return super().score_chunk(ids, x, state, view, rng) + 1e-3 * self.stream.random(len(ids))
+    def score_chunk(self, chunk: Chunk, state: Any, view: View, rng: RecordRng) -> Scores:
+        return super().score_chunk(chunk, state, view, rng) + 1e-3 * self.stream.random(len(chunk.ids))
 
 
 class Modest(Good):
@@ -80,8 +81,8 @@ class Blindfold(Good):
 
     access = "nothing"
 
-    def score_chunk(self, ids: Any, x: Any, state: Any, view: View, rng: RecordRng) -> Scores:
-        return x.reshape(len(x), -1).sum(axis=1).astype(np.float64)
+    def score_chunk(self, chunk: Chunk, state: Any, view: View, rng: RecordRng) -> Scores:
+        return chunk.x.reshape(len(chunk.x), -1).sum(axis=1).astype(np.float64)
 
 
 class Cheats(Good):
@@ -162,13 +163,13 @@ def test_a_rule_that_is_left_out_is_in_the_report() -> None:
 
 
 def test_an_attack_on_other_networks_asks_for_a_planted_target() -> None:
-    class NeedsEncoder(Good):
-        """Needs an encoder."""
+    class NeedsTeacher(Good):
+        """Needs a teacher."""
 
-        needs_roles = frozenset({"encoder"})
+        needs_roles = frozenset({"teacher"})
 
-    with pytest.raises(AssertionError, match=r"needs \['encoder'\]: pass `planted` with a target"):
-        check_attack(NeedsEncoder)
+    with pytest.raises(AssertionError, match=r"needs \['teacher'\]: pass `planted` with a target"):
+        check_attack(NeedsTeacher)
 
 
 def test_a_class_that_needs_options_asks_for_an_instance() -> None:
@@ -252,8 +253,8 @@ class GlobalNoise(Tiny):
 class Wild(Tiny):
     """Generates images beyond their range."""
 
-    def decode(self, networks: Networks, z: torch.Tensor) -> torch.Tensor:
-        return super().decode(networks, z) + 3
+    def decode(self, networks: Networks, z: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        return super().decode(networks, z, labels) + 3
 
 
 class Lazy(Tiny):
@@ -346,7 +347,7 @@ class Careless(Busy):
     """Draws from torch's global generator."""
 
     def transform_batch(self, phase: Phase, batch: Batch, draw: Draw) -> Batch:
-        return Batch(batch.x + torch.randn_like(batch.x), batch.labels, batch.size)
+        return replace(batch, x=batch.x + torch.randn_like(batch.x))
 
 
 class Forgetful(Busy):

@@ -14,10 +14,13 @@ from bench.devices import Device
 from bench.errors import AccessError, IncompatibleError
 from bench.records import Schema, to_float
 from bench.release import CHUNK, GRANTS, Access, Release, View
+from bench.rng import torch_generator
+from targets.dcgan import DCGAN
 
 PLANTED = Planted(members=10, nonmembers=10, reference=20)
 X = PLANTED.candidates.floats()
 Z = torch.zeros(3, 16)
+T = torch.zeros(len(X), dtype=torch.int64)
 
 # What a view offers -> the access levels that grant it, written out rather than read from the code.
 OFFERS: dict[str, tuple[Callable[[View], object], set[str]]] = {
@@ -25,6 +28,9 @@ OFFERS: dict[str, tuple[Callable[[View], object], set[str]]] = {
     "decode": (lambda v: v.decode(Z), {"latent", "white_box"}),
     "decision": (lambda v: v.decision(X), {"decision", "white_box"}),
     "logits": (lambda v: v.logits(X), {"white_box"}),
+    "posterior": (lambda v: v.posterior(X), {"white_box"}),
+    "predict_noise": (lambda v: v.predict_noise(torch.from_numpy(X), T), {"white_box"}),
+    "alpha_bar": (lambda v: v.alpha_bar(), {"white_box"}),
     "networks": (lambda v: v.networks, {"white_box"}),
 }
 
@@ -99,3 +105,15 @@ def test_a_target_without_a_discriminator_has_no_logits() -> None:
     bare = Release(release.target, {"generator": release.networks["generator"]}, Schema("image", (1, 8, 8)), Device())
     with pytest.raises(IncompatibleError, match="planted has no discriminator"):
         bare.logits(X)
+
+
+def test_a_conditional_release_wants_a_label_for_every_record() -> None:
+    target = DCGAN(width=4, latent=3, conditional=True)
+    schema = Schema("image", (1, 8, 8), 3)
+    release = Release(target, target.build(schema, torch_generator(0, "test")), schema, Device())
+    with pytest.raises(IncompatibleError, match="dcgan is conditional: expected a label for every record, got none"):
+        release.logits(X)
+    first, second = (release.logits(X, np.full(len(X), label)) for label in (0, 2))
+    assert not np.array_equal(first, second)
+    plain = PLANTED.release("memorised")
+    assert np.array_equal(plain.logits(X), plain.logits(X, np.zeros(len(X), np.int64)))
