@@ -28,8 +28,9 @@ class BEGAN(Target):
     ``convergence``, the paper's measure ``L(x) + |gamma L(x) - L(G(z))|``, which falls as training converges.
 
     The defaults are those of a training of minutes, not of the paper's days: the generator is DCGAN's, with BatchNorm
-    and Gaussian input; images grow by transposed convolutions; ``k`` moves 300 times as fast; and ``gamma`` is 1,
-    since with less the generator settles on the images that are easiest to redraw, such as thin strokes.
+    and Gaussian input, its weights are averaged and its output is stretched (``average``, ``stretch``); images grow by
+    transposed convolutions; ``k`` moves 100 times as fast; and ``gamma`` is 1, since with less the generator settles
+    on the images that are easiest to redraw, such as thin strokes.
     """
 
     name = "began"
@@ -45,7 +46,7 @@ class BEGAN(Target):
     }
 
     class Options(TargetOptions):
-        steps: int = Field(5000, ge=0)
+        steps: int = Field(2600, ge=0)
         """Training steps; 0 gives the untrained network, which the quality of a row is read against."""
         batch_size: int = Field(16, ge=2)
         """Records per step (under Poisson sampling: the expected number)."""
@@ -53,13 +54,17 @@ class BEGAN(Target):
         """Channels of the autoencoder's first layer, by which they grow at each level; the generator's of its last."""
         latent: int = Field(64, ge=1)
         """Dimension of the generator's Gaussian input and of the autoencoder's code."""
-        learning_rate: float = Field(2e-3, gt=0)
+        learning_rate: float = Field(1e-3, gt=0)
         """Adam's step size of both networks."""
         beta1: float = Field(0.5, ge=0, lt=1)
         """Adam's decay of the first moment."""
+        stretch: float = Field(1.1, ge=1, allow_inf_nan=False)
+        """Factor by which the generator's last tanh is stretched before it is clipped to [-1, 1]; 1: a plain tanh."""
+        average: float | None = Field(0.995, gt=0, lt=1)
+        """Decay of the moving average of the generator's weights that is released; None: the last weights."""
         gamma: float = Field(1.0, gt=0, le=1)
         """Diversity ratio: ``L(G(z)) / L(x)`` in equilibrium; lower gives cleaner and less varied images."""
-        balance_rate: float = Field(0.3, gt=0)
+        balance_rate: float = Field(0.1, gt=0)
         """How fast ``k`` moves (lambda_k)."""
 
     options: Options
@@ -86,17 +91,18 @@ class BEGAN(Target):
         from torch import nn
 
         from targets.nets.autoencoder import decoder, encoder, fan_in
+        from targets.nets.average import averaged
         from targets.nets.conv import generator, initialise
 
         o = self.options
-        made = initialise(generator(schema.shape, o.width, o.latent), rng)
+        made = initialise(generator(schema.shape, o.width, o.latent, o.stretch), rng)
         # The autoencoder's output is not bounded: the mean absolute error draws mostly black images to black, where
         # a tanh would no longer pass on a gradient.
         redraw = nn.Sequential(encoder(schema.shape, o.width, o.latent), decoder(schema.shape, o.width, o.latent))
         judge = fan_in(redraw, rng)
         for name in ("k", "real_error", "convergence"):
             judge.register_buffer(name, torch.zeros(()))
-        return {"generator": (made,), "discriminator": (judge,)}
+        return {"generator": (averaged(made, o.average),), "discriminator": (judge,)}
 
     def optimizer(self, phase: Phase, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         import torch
@@ -118,6 +124,10 @@ class BEGAN(Target):
         return Losses(errors[:rows], -judge.get_buffer("k") * errors[rows:])
 
     def after_update(self, phase: Phase, networks: Networks, losses: Losses, batch: Batch) -> None:
+        from targets.nets.average import update_averages
+
+        if phase.name == "generator":
+            update_averages(networks["generator"])
         (judge,) = networks["discriminator"]
         k, real, convergence = (judge.get_buffer(name) for name in ("k", "real_error", "convergence"))
         if losses.private is not None:

@@ -27,7 +27,8 @@ class DCGANVAE(Target):
 
     It departs from the paper in the generator's adversarial term, which is the non-saturating one, and in updating
     the three in turn, each against the others' latest weights. Networks are those of DCGAN with GroupNorm, for all
-    three read real records.
+    three read real records. Encoder and generator are released as averages of their weights, and the output reaches
+    black and white (``average``, ``stretch``).
     """
 
     name = "dcgan_vae"
@@ -67,6 +68,10 @@ class DCGANVAE(Target):
         """Adam's step size of the encoder; None: the same as the generator's."""
         beta1: float = Field(0.5, ge=0, lt=1)
         """Adam's decay of the first moment."""
+        average: float | None = Field(0.995, gt=0, lt=1)
+        """Decay of the moving averages of encoder and generator that are released; None: the last weights."""
+        stretch: float = Field(1.1, ge=1, allow_inf_nan=False)
+        """Factor by which decoded images are stretched before they are clipped to [-1, 1]; 1: not at all."""
         conditional: bool = False
         """Whether all three networks are told the record's label."""
         steps: int = Field(2400, ge=0)
@@ -100,6 +105,7 @@ class DCGANVAE(Target):
         )
 
     def build(self, schema: Schema, rng: torch.Generator) -> Networks:
+        from targets.nets.average import averaged
         from targets.nets.conv import discriminator, initialise
         from targets.nets.labels import WithLabels
         from targets.nets.vae import decoder, encoder
@@ -112,7 +118,8 @@ class DCGANVAE(Target):
             "generator": initialise(decoder(schema.shape, o.width, o.latent + classes), rng),
             "discriminator": initialise(discriminator(seen, o.width, "group"), rng),
         }
-        return {role: (WithLabels(net, classes) if self.conditional else net,) for role, net in built.items()}
+        told = {role: WithLabels(net, classes) if self.conditional else net for role, net in built.items()}
+        return {role: (net if role == "discriminator" else averaged(net, o.average),) for role, net in told.items()}
 
     def optimizer(self, phase: Phase, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         import torch
@@ -160,13 +167,19 @@ class DCGANVAE(Target):
             real, _ = features_and_logit(judge, x, labels, self.options.feature_level)
         return (made - real).square().sum(dim=1) / 2
 
+    def after_update(self, phase: Phase, networks: Networks, losses: Losses, batch: Batch) -> None:
+        from targets.nets.average import update_averages
+
+        update_averages(networks[phase.name])
+
     def latent(self, n: int, draw: Draw) -> torch.Tensor:
         return draw.normal(n, self.options.latent)
 
     def decode(self, networks: Networks, z: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        from targets.nets.conv import stretched_tanh
         from targets.nets.labels import apply
 
-        return apply(networks["generator"][0], z, labels).tanh()
+        return stretched_tanh(apply(networks["generator"][0], z, labels), self.options.stretch)
 
     def posterior(
         self, networks: Networks, x: torch.Tensor, labels: torch.Tensor | None = None

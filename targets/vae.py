@@ -22,7 +22,7 @@ class VAE(Target):
     A record's loss is its negative evidence bound in nats, from one draw of its latent, with the divergence weighted
     by ``beta``: - log p(x | z) + beta KL(q(z | x) || N(0, I)). The likelihood is summed over pixels, of independent
     Bernoulli variables (grey levels taken as probabilities, the usual reading) or of Gaussians of one fixed scale.
-    Samples are the means of p(x | z) at latents from the prior, not draws from it.
+    Samples are the means of p(x | z) at latents from the prior, a little stretched (``stretch``), not draws from it.
 
     Both networks read real records, through the loss and its gradient, and both are updated by one loss: a record
     enters one gradient, so that private training clips it once.
@@ -44,9 +44,9 @@ class VAE(Target):
     class Options(TargetOptions):
         width: int = Field(16, ge=4, multiple_of=4)
         """Channels of the encoder's first layer; doubled at each level, and back in the decoder."""
-        latent: int = Field(10, ge=1)
+        latent: int = Field(8, ge=1)
         """Dimension of the latent."""
-        beta: float = Field(1.0, ge=0, allow_inf_nan=False)
+        beta: float = Field(2.0, ge=0, allow_inf_nan=False)
         """Weight of the divergence from the prior; above 1, records share more of the latent space."""
         likelihood: Literal["bernoulli", "gaussian"] = "bernoulli"
         """How a pixel is distributed around its decoded mean."""
@@ -54,9 +54,11 @@ class VAE(Target):
         """Standard deviation of a Gaussian pixel, which runs from -1 to 1; of no effect on Bernoulli ones."""
         learning_rate: float = Field(2e-3, gt=0)
         """Adam's step size."""
+        stretch: float = Field(1.1, ge=1, allow_inf_nan=False)
+        """Factor by which decoded images are stretched before they are clipped to [-1, 1]; 1: not at all."""
         conditional: bool = False
         """Whether the encoder and the decoder are told the record's label."""
-        steps: int = Field(1500, ge=0)
+        steps: int = Field(3000, ge=0)
         """Training steps; 0 gives the untrained network, which the quality of a row is read against."""
         batch_size: int = Field(32, ge=2)
         """Records per step (under Poisson sampling: the expected number)."""
@@ -118,9 +120,10 @@ class VAE(Target):
         return draw.normal(n, self.options.latent)
 
     def decode(self, networks: Networks, z: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+        from targets.nets.conv import stretched_tanh
         from targets.nets.labels import apply
 
-        return apply(networks["decoder"][0], z, labels).tanh()
+        return stretched_tanh(apply(networks["decoder"][0], z, labels), self.options.stretch)
 
     def posterior(
         self, networks: Networks, x: torch.Tensor, labels: torch.Tensor | None = None

@@ -39,7 +39,9 @@ class LoganBlackBox(Attack):
     options: Options
 
     def needs(self, trial: TrialSpec) -> tuple[ModelRequest, ...]:
-        return (ModelRequest("attacker", {"name": "dcgan", **self.options.model_dump()}, "samples", seed=trial.seed),)
+        # One step size for both networks and no average, as in the paper; only the discriminator is of use.
+        spec = {"name": "dcgan", **self.options.model_dump(), "discriminator_learning_rate": None, "average": None}
+        return (ModelRequest("attacker", spec, "samples", seed=trial.seed),)
 
     def prepare(self, candidates: Records, view: View, knowledge: Knowledge, rng: RecordRng) -> Release:
         if "attacker" not in knowledge.models:

@@ -127,7 +127,9 @@ class _Builder:
         for label, (plugin, options) in zip(labels, self.resolved.datasets, strict=True):
             try:
                 dataset = cast("Dataset", plugin)
-                split = fit_on_reference(make_split(dataset.load(self.resolved.base_dir), options, self.resolved.base_dir))
+                split = fit_on_reference(
+                    make_split(dataset.load(self.resolved.base_dir), options, self.resolved.base_dir)
+                )
                 least = MIN_HOLDOUT[split.records.schema.kind]
                 if len(split.ids["holdout"]) < least:
                     raise InputError(

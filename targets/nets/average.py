@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from copy import deepcopy
 
 import torch
@@ -37,3 +38,15 @@ class Averaged(nn.Module):
 
     def extra_repr(self) -> str:
         return f"decay={self.decay}"
+
+
+def averaged(network: nn.Module, decay: float | None) -> nn.Module:
+    """The network with an average of its weights; the network itself where no decay is asked for."""
+    return network if decay is None else Averaged(network, decay)
+
+
+def update_averages(networks: Iterable[nn.Module]) -> None:
+    """Moves the averages of those that have one."""
+    for network in networks:
+        if isinstance(network, Averaged):
+            network.update()

@@ -133,7 +133,10 @@ def test_a_matrix_names_a_preset_and_options_beside_it_win(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ('presets = {"small": {"wdith": 4}}', r"the preset 'small' of Loads .* to set options that it has, got \['wdith'\]"),
+        (
+            'presets = {"small": {"wdith": 4}}',
+            r"the preset 'small' of Loads .* to set options that it has, got \['wdith'\]",
+        ),
         ('files = ("pth",)', r"expected `files` of Loads .* to name its options, got \['pth'\]"),
     ],
 )

@@ -16,7 +16,7 @@ from bench.records import Schema
 from bench.rng import torch_generator
 from targets.base import Draw
 from targets.dcgan import DCGAN
-from targets.nets.conv import discriminator, generator, initialise, pyramid
+from targets.nets.conv import discriminator, generator, initialise, pyramid, stretched_tanh
 
 SIDES = st.integers(8, 64)
 
@@ -109,3 +109,17 @@ def test_initial_weights_have_the_papers_distribution() -> None:
     assert abs(float(weights.mean())) < 5 * 0.02 / math.sqrt(len(weights))
     assert float(scales.mean()) == pytest.approx(1, abs=5 * 0.02 / math.sqrt(len(scales)))
     assert float(scales.std()) == pytest.approx(0.02, rel=0.2)
+
+
+def test_a_stretched_tanh_reaches_what_a_tanh_approaches() -> None:
+    x = torch.linspace(-4, 4, 101)
+    assert torch.equal(stretched_tanh(x, 1.0), x.tanh())
+    found = stretched_tanh(x, 1.1)
+    assert float(found.min()) == -1 and float(found.max()) == 1
+    inside = (1.1 * x.tanh()).abs() < 1
+    assert torch.equal(found[inside], (1.1 * x.tanh())[inside]) and 10 < int(inside.sum()) < 91
+
+
+def test_the_paper_preset_is_without_the_suites_own_additions() -> None:
+    options = DCGAN(**DCGAN.presets["paper"]).options
+    assert (options.average, options.stretch, options.norm, options.learning_rate) == (None, 1.0, "batch", 2e-4)

@@ -46,7 +46,9 @@ class Given(Draw):
 
 
 def tiny(**options: Any) -> DCGANVAE:
-    return DCGANVAE(**{"width": 4, "latent": LATENT, "steps": 3, "batch_size": SIZE, **options})
+    return DCGANVAE(
+        **{"width": 4, "latent": LATENT, "average": None, "stretch": 1.0, "steps": 3, "batch_size": SIZE, **options}
+    )
 
 
 def build(target: Target, scale: float = 3.0) -> Networks:

@@ -200,7 +200,7 @@ def test_the_history_holds_each_phases_loss_and_gradient_norm() -> None:
 
 def test_a_loop_written_out_trains_the_same_weights() -> None:
     """Adam, batches and latents by hand, from the same named generators."""
-    target = tiny(steps=4, discriminator_learning_rate=1e-3, norm="none")
+    target = tiny(steps=4, learning_rate=2e-4, discriminator_learning_rate=1e-3, norm="none")
     asked = request(target, n=8)
     networks = target.build(asked.records.schema, torch_generator(0, "weights", "dcgan"))
     (judge,), (maker,) = networks["discriminator"], networks["generator"]

@@ -158,7 +158,9 @@ def test_stored_weights_go_back_where_they_came_from_and_nowhere_else() -> None:
     assert not same(weights(first), weights(second))
     from_tensors(second, kept)
     assert same(weights(first), weights(second))
-    with pytest.raises(StoreError, match=r"expected weights of the networks \['discriminator', 'generator'\], got \['e"):
+    with pytest.raises(
+        StoreError, match=r"expected weights of the networks \['discriminator', 'generator'\], got \['e"
+    ):
         from_tensors(second, {**kept, "encoder.0.weight": torch.zeros(1)})
     name = next(iter(kept))
     with pytest.raises(StoreError, match="the weights do not fit"):

@@ -63,7 +63,7 @@ def batch(n: int = ROWS, first: int = 0) -> Batch:
 @pytest.mark.parametrize("conditional", [False, True])
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
 def test_the_loss_is_the_negative_bound(likelihood: str, conditional: bool) -> None:
-    target = tiny(likelihood=likelihood, scale=0.4, beta=2.5, conditional=conditional)
+    target = tiny(likelihood=likelihood, scale=0.4, beta=2.5, conditional=conditional, stretch=1.0)
     networks, rows = build(target), batch()
     found = target.losses(target.phases()[0], networks, rows, Given())
     assert found.public is None
@@ -207,3 +207,13 @@ def test_it_has_no_discriminator() -> None:
     target = tiny()
     with pytest.raises(IncompatibleError, match="vae has no discriminator"):
         target.logit(build(target)["encoder"][0], batch().x)
+
+
+def test_decoded_images_are_stretched_to_black_and_white_and_the_likelihood_is_not() -> None:
+    plain, stretched = tiny(stretch=1.0), tiny(stretch=1.5)
+    networks, rows = build(plain), batch()
+    z = 20 * torch.randn(50, 3, generator=torch_generator(0, "test"))
+    decoded = plain.decode(networks, z)
+    assert torch.equal(stretched.decode(networks, z), (1.5 * decoded).clamp(-1, 1))
+    losses = [t.losses(t.phases()[0], networks, rows, Given()).private for t in (plain, stretched)]
+    assert losses[0] is not None and losses[1] is not None and torch.equal(losses[0], losses[1])

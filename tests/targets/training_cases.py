@@ -26,7 +26,7 @@ def noise_records(n: int, schema: Schema = SCHEMA, seed: int = 0, labels: bool =
 
 
 def tiny(cls: type[Target] = DCGAN, **options: Any) -> Target:
-    return cls(**{"steps": 6, "batch_size": 8, "width": 4, "latent": 5, **options})
+    return cls(**{"steps": 6, "batch_size": 8, "width": 4, "latent": 5, "average": None, **options})
 
 
 def request(target: Target, *defenses: Defense, n: int = 30, **changes: Any) -> TrainingRequest:
