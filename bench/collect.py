@@ -86,6 +86,7 @@ def _trial(trial: PlannedTrial, store: Store, states: Mapping[str, State]) -> Tr
         seed=trial.seed,
         status=status,
         reason=reason,
+        control=trial.control,
         key=trial.steps["train"].key if trial.steps else "",
         quality=_quality(quality),
         stability=_stability(train, quality),

@@ -71,9 +71,9 @@ ENGINE_OF: dict[str, tuple[str, ...]] = {
     ),
     "features": ("bench.metrics.features", "bench.steps.data", "bench.steps.features"),
     "quality": (
-        "bench.metrics.association", "bench.metrics.features", "bench.metrics.kernel_distance", "bench.metrics.manifold",
-        "bench.metrics.modes", "bench.metrics.quality", "bench.metrics.stability", "bench.metrics.table_quality",
-        "bench.metrics.utility", "bench.steps.data", "bench.steps.quality",
+        "bench.data.tables", "bench.metrics.association", "bench.metrics.features", "bench.metrics.kernel_distance",
+        "bench.metrics.manifold", "bench.metrics.modes", "bench.metrics.quality", "bench.metrics.stability",
+        "bench.metrics.table_quality", "bench.metrics.utility", "bench.steps.data", "bench.steps.quality",
     ),
     "attack": (
         "bench.attacks.base", "bench.records", "bench.release", "bench.rng", "bench.steps.attack", "bench.steps.data",

@@ -50,7 +50,7 @@ class Plugin:
 
     def __init__(self, **options: Any) -> None:
         self.options = self.Options(**options)
-        self._base_dir = Path()
+        self.base_dir = Path()
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> Self:
@@ -62,7 +62,7 @@ class Plugin:
     def at(self, base_dir: Path) -> Self:
         """The same plugin, whose files are relative to this folder; where files lie is not part of its identity."""
         located = copy(self)
-        located._base_dir = base_dir
+        located.base_dir = base_dir
         return located
 
     def path(self, option: str) -> Path:
@@ -71,7 +71,7 @@ class Plugin:
         Raises:
             InputError: there is none.
         """
-        path = self._base_dir / str(getattr(self.options, option))
+        path = self.base_dir / str(getattr(self.options, option))
         if not path.exists():
             raise InputError(f"{self.name}: expected a file or folder as {option!r}, but there is no {path}")
         return path

@@ -77,6 +77,7 @@ class Trial:
     Attributes:
         dataset, target, defense: labels as the matrix crosses them (a stack's labels joined by ``+``).
         status: what became of it; ``diverged`` keeps its row. ``reason`` says why when not completed.
+        control: whether the target is a control of the instrument and no model (never ranked).
         key: the train step's key.
         quality, stability: None when not measured.
         claim: None where the defense claims nothing.
@@ -93,6 +94,7 @@ class Trial:
     status: TrialStatus
     reason: str = ""
     key: str = ""
+    control: bool = False
     quality: QualityRecord | TableQualityRecord | None = None
     stability: StabilityRecord | None = None
     claim: PrivacyClaim | None = None

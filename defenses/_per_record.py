@@ -25,6 +25,8 @@ def refuses_per_record(defense: Defense, target: Target) -> str | None:
     """Why per-record clipping cannot be exact for this target, known without building it; None if it can."""
     if (reason := target.refuses_private()) is not None:
         return f"{defense.name} cannot protect {target.name}: {reason}"
+    if type(target).fit is not Target.fit:
+        return f"{defense.name} cannot protect {target.name}: it takes more from the records than clipped gradients"
     private = [phase for phase in target.phases() if phase.private]
     if len(private) != 1:
         return (

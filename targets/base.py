@@ -144,6 +144,8 @@ class Target(Plugin):
         private_roles: the roles whose update reads real records; what DP-SGD must protect.
         loss_limit: absolute loss beyond which training counts as diverged.
         brought: whether it was trained elsewhere: no training, and no defense of training, happens here.
+        control: whether it measures the instrument and is no model; never ranked among models.
+        rows_per_call: records that ``generate`` makes at once.
         presets: name -> options that go together, such as ``gpu``; options given beside a preset win.
     """
 
@@ -156,6 +158,8 @@ class Target(Plugin):
     private_roles: ClassVar[tuple[str, ...]]
     loss_limit: ClassVar[float] = 1e4
     brought: ClassVar[bool] = False
+    control: ClassVar[bool] = False
+    rows_per_call: ClassVar[int] = 500
 
     @property
     def conditional(self) -> bool:
@@ -176,7 +180,7 @@ class Target(Plugin):
 
     def untrained(self) -> Target | None:
         """The target before its first step, whose samples are the worst line of quality; None where there is none."""
-        return type(self).from_spec({**self.spec(), "steps": 0}).at(self._base_dir)
+        return type(self).from_spec({**self.spec(), "steps": 0}).at(self.base_dir)
 
     def phases(self) -> tuple[Phase, ...]:
         """The updates of one training step, in order."""
@@ -203,7 +207,11 @@ class Target(Plugin):
         raise NotImplementedError
 
     def after_update(self, phase: Phase, networks: Networks, losses: Losses, batch: Batch) -> None:
-        """Called without gradients after a phase's update; what it keeps lies in the networks, which are saved."""
+        """Called without gradients after a phase's update; what it keeps lies in the networks, which are saved.
+
+        Under per-record clipping neither ``losses`` nor ``batch`` hold anything of real records, since what is kept is
+        released.
+        """
 
     def latent(self, n: int, draw: Draw) -> torch.Tensor:
         """``n`` draws of the generator's input."""

@@ -71,14 +71,14 @@ class Checkpoint(Target):
         from bench.registry import get
 
         name, options = self._recipe()
-        cls = get("targets", name, self._base_dir)
+        cls = get("targets", name, self.base_dir)
         if not issubclass(cls, Target) or cls.brought:
             raise InputError(f"{self.name}: expected `target` to name a target that is trained here, got {name!r}")
         preset = options.pop("preset", None)
-        if preset is not None and preset not in cls.presets:
+        if preset is not None and (not isinstance(preset, str) or preset not in cls.presets):
             raise InputError(f"{self.name}: expected a preset of {name} ({', '.join(cls.presets)}), got {preset!r}")
         try:
-            self.inner = cls.from_spec({**(cls.presets[preset] if preset else {}), **options}).at(self._base_dir)
+            self.inner = cls.from_spec({**(cls.presets[preset] if preset else {}), **options}).at(self.base_dir)
         except ValidationError as error:
             problems = [f"{'.'.join(map(str, e['loc'])) or name}: {e['msg']}" for e in error.errors()]
             raise InputError([f"{self.name}: target {name!r}: {problem}" for problem in problems]) from error

@@ -34,6 +34,9 @@ class Memorizer(Target):
     roles: ClassVar[tuple[str, ...]] = ("generator", "discriminator", "encoder", "denoiser")
     private_roles: ClassVar[tuple[str, ...]] = ("generator", "discriminator", "encoder", "denoiser")
 
+    control: ClassVar[bool] = True
+    rows_per_call: ClassVar[int] = 1_000_000  # all at once: each record once before any comes again
+
     class Options(TargetOptions):
         noise: float = Field(0.0, ge=0, allow_inf_nan=False)
         """Standard deviation of the noise on what it hands out, in values of records (images: -1 to 1)."""

@@ -20,7 +20,7 @@ from bench.records import Records, Schema, to_stored
 from bench.results import PrivacyClaim
 from bench.rng import torch_generator
 from defenses.base import Defense, TrainingContext, Updater, adapt_all
-from targets.base import SNAPSHOTS, Batch, Draw, Networks, Phase, Target, modules, parameters
+from targets.base import SNAPSHOTS, Batch, Draw, Losses, Networks, Phase, Target, modules, parameters
 from targets.loader import batches
 
 if TYPE_CHECKING:
@@ -260,8 +260,7 @@ def _update(
         for defense in request.defenses:
             batch = defense.transform_batch(phase, batch, defense_draw)
     else:  # a public phase cannot read real records, not even how many were drawn
-        no_labels = None if batch.labels is None else batch.labels[:0]
-        batch = replace(batch, x=batch.x[:0], labels=no_labels)
+        batch = _without_records(batch)
     exact = _per_record(phase, request.defenses)
     arithmetic = Device(request.device.kind, request.device.index) if exact else request.device
     with _only(networks, phase.roles):
@@ -277,8 +276,16 @@ def _update(
     history.add(f"loss/{phase.name}", losses.total() / batch.size)
     gradients = [p.grad for p in parameters(networks, phase.roles) if p.grad is not None]
     history.add(f"grad_norm/{phase.name}", torch.nn.utils.get_total_norm(gradients))
+    if (
+        exact
+    ):  # what the target keeps is released: it may rest on what noise has covered, never on the losses of records
+        losses, batch = Losses(None, losses.public), _without_records(batch)
     with torch.no_grad():
         request.target.after_update(phase, networks, losses, batch)
+
+
+def _without_records(batch: Batch) -> Batch:
+    return replace(batch, x=batch.x[:0], labels=None if batch.labels is None else batch.labels[:0])
 
 
 def _per_record(phase: Phase, defenses: Sequence[Defense]) -> bool:
@@ -302,14 +309,14 @@ def _snapshot_steps(steps: int) -> tuple[int, ...]:
 
 
 def generate(
-    target: Target, networks: Networks, schema: Schema, n: int, seed: int, device: Device, chunk: int = 500
+    target: Target, networks: Networks, schema: Schema, n: int, seed: int, device: Device, chunk: int | None = None
 ) -> NDArray[np.generic]:
     """``n`` stored records from the networks in eval mode, always from the same latents for the same seed."""
     return generate_labelled(target, networks, schema, n, seed, device, chunk)[0]
 
 
 def generate_labelled(
-    target: Target, networks: Networks, schema: Schema, n: int, seed: int, device: Device, chunk: int = 500
+    target: Target, networks: Networks, schema: Schema, n: int, seed: int, device: Device, chunk: int | None = None
 ) -> tuple[NDArray[np.generic], NDArray[np.int64] | None]:
     """As ``generate``, and the label that each record was made for; None where the target is not conditional."""
     import torch
@@ -318,7 +325,7 @@ def generate_labelled(
     set_mode(networks, train=False)
     draw = Draw(device, seed, "generate")
     labels = Draw(device, seed, "generated labels").labels(n, schema) if target.conditional else None
-    parts = []
+    parts, chunk = [], chunk or target.rows_per_call
     with torch.no_grad():
         for start in range(0, n, chunk):
             asked = None if labels is None else labels[start : start + chunk]

@@ -91,9 +91,10 @@ class TVAE(Target):
         self, networks: Networks, x: torch.Tensor, labels: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         from targets.nets.labels import apply
+        from targets.nets.vae import posterior
 
         (encoder,) = networks["encoder"]
-        mean, log_variance = apply(encoder, x, labels).float().chunk(2, dim=1)
+        mean, log_variance = posterior(apply(encoder, x, labels).float())
         return mean, (0.5 * log_variance).exp()
 
     def latent(self, n: int, draw: Draw) -> torch.Tensor:

@@ -223,7 +223,7 @@ def _ranks(rows: Sequence[Row]) -> dict[str, int | None]:
     for dataset in dict.fromkeys(row.dataset for row in rows):
         judged: dict[str, list[Row]] = {}
         for row in rows:
-            if row.dataset == dataset and row.worst is not None:
+            if row.dataset == dataset and row.worst is not None and not row.trials[0].control:
                 judged.setdefault(row.worst.replicates.pairing, []).append(row)
         if judged:
             paired = max(judged.values(), key=len)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 def verdict(row: Row) -> str:
     """The row in one line: status, worst attack, what was not run, quality, claim."""
-    parts = [_status(row), _leak(row), _apart(row.worst), _not_run(row.attacks), _quality(row), _claim(row)]
+    control = "A control of the instrument, not a model." if row.trials[0].control else ""
+    parts = [control, _status(row), _leak(row), _apart(row.worst), _not_run(row.attacks), _quality(row), _claim(row)]
     return " ".join(part for part in parts if part)
 
 

@@ -160,6 +160,8 @@ def trains(subject: _Subject) -> str | None:
 
 def generates(subject: _Subject) -> None:
     """Generated records have the records' shape and range, and depend on the seed alone."""
+    import torch
+
     from targets.training import generate
 
     for schema in subject.schemas:
@@ -168,20 +170,24 @@ def generates(subject: _Subject) -> None:
             continue
         request = tiny_request(shortened(subject.target, 1), (), schema)
         networks, made = run(request).networks, []
-        for global_seed, seed in ((1, 0), (2, 0), (1, 1)):
+        for global_seed in (1, 2):
             disturb(global_seed)
-            made.append(generate(request.target, networks, schema, 5, seed, request.device))
+            made.append(generate(request.target, networks, schema, 5, 0, request.device))
         wanted = (5, *schema.shape)
         expect(made[0].shape == wanted, f"{schema}: expected records of shape {wanted}, got {made[0].shape}")
         expect(bool(np.isfinite(to_float(made[0], schema)).all()), f"{schema}: expected finite generated records")
         draw = Draw(request.device, 0, "contract")
         raw = request.target.generate(networks, 5, draw, _labels(subject.target, schema, 5))
+        other = request.target.generate(
+            networks, 5, Draw(request.device, 1, "contract"), _labels(subject.target, schema, 5)
+        )
         expect(
             schema.kind == "table" or float(raw.detach().abs().max()) <= 1 + 1e-6,
             f"{schema}: expected images in [-1, 1], got values up to {float(raw.detach().abs().max()):.3g}",
         )
         expect(made[0].tobytes() == made[1].tobytes(), f"{schema}: expected the same records from the same seed")
-        expect(made[0].tobytes() != made[2].tobytes(), f"{schema}: expected other records from another seed")
+        # Unrounded: after a single step all images may round to the same grey.
+        expect(not torch.equal(raw, other), f"{schema}: expected other records from another seed")
 
 
 def judges_where_it_has_a_discriminator(subject: _Subject) -> str | None:

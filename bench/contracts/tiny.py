@@ -54,7 +54,7 @@ def shortened(target: Target, steps: int) -> Target:
     """The same target, trained for so many steps on small batches; one that was trained elsewhere stays as it is."""
     if target.brought:
         return target
-    return type(target).from_spec({**target.spec(), "steps": steps, "batch_size": 4})
+    return type(target).from_spec({**target.spec(), "steps": steps, "batch_size": 4}).at(target.base_dir)
 
 
 def run(request: TrainingRequest, global_seed: int = 0) -> TrainingResult:

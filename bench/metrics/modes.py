@@ -17,6 +17,9 @@ Small fractions count the classifier's mistakes: with 1,500 digits to learn from
 fill up to six of the ten classes at a tenth, and at most two at a half.
 """
 
+MIN_PER_CLASS = 5
+"""Reference records per class, on average, below which a classifier cannot tell which classes are generated."""
+
 
 @dataclass(frozen=True)
 class ModeClassifier:
@@ -48,7 +51,7 @@ class ModeClassifier:
 
 
 def fit_classifier(features: NDArray[Any], labels: NDArray[np.int64] | None) -> ModeClassifier | None:
-    """Logistic regression on standardised features ``(n, d)``; None where there are not two classes.
+    """Logistic regression on standardised features ``(n, d)``; None without two classes, or with few records of each.
 
     Raises:
         InputError: features and labels differ in number, or a feature is not finite.
@@ -60,7 +63,7 @@ def fit_classifier(features: NDArray[Any], labels: NDArray[np.int64] | None) -> 
     if not np.isfinite(features).all():
         raise InputError("expected finite features of the reference records, got NaN or infinity")
     classes, counts = np.unique(labels.astype(np.int64), return_counts=True)
-    if len(classes) < 2:
+    if len(classes) < 2 or len(labels) < MIN_PER_CLASS * len(classes):
         return None
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline

@@ -77,7 +77,8 @@ class _Builder:
             for target in cast("tuple[Target, ...]", self.resolved.targets):
                 any_trial = False
                 for stack in cast("tuple[tuple[Defense, ...], ...]", self.resolved.defenses):
-                    for seed in self.resolved.seeds:
+                    # What was trained elsewhere is one training, whatever the seeds here.
+                    for seed in self.resolved.seeds[:1] if target.brought else self.resolved.seeds:
                         if self.resolved.excludes(entry, target, stack, seed):
                             continue
                         trial = self._trial(planned, target, stack, seed)
@@ -249,7 +250,9 @@ class _Builder:
             steps["sample"] = self._sample(data, train, target, stack, f"sample {where}")
             steps["quality"] = self._quality(data, {"sample": steps["sample"], "train": train}, f"quality {where}")
         adaptive = tuple(dict.fromkeys(name for d in stack for name in d.adaptive))
-        trial = PlannedTrial(data.label, self._name(target), defense, seed, refused, steps, adaptive)
+        trial = PlannedTrial(
+            data.label, self._name(target), defense, seed, refused, steps, adaptive, control=target.control
+        )
         self.trials.append(trial)
         return trial
 
@@ -351,9 +354,11 @@ class _Builder:
 
     def _model(self, data: PlannedData, trial: PlannedTrial, stack: tuple[Defense, ...], request: ModelRequest) -> Step:
         target = cast("Target", self._class("targets", str(request.target["name"])).from_spec(request.target))
+        target = target.at(self.resolved.base_dir)
         if request.defenses is not None:
             stack = tuple(
-                cast("Defense", self._class("defenses", str(d["name"])).from_spec(d)) for d in request.defenses
+                cast("Defense", self._class("defenses", str(d["name"])).from_spec(d)).at(self.resolved.base_dir)
+                for d in request.defenses
             )
         # A seed of the model's own: with the trial's, an attacker's network of the same shape would start from the
         # very weights that the target started from.

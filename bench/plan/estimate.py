@@ -50,7 +50,7 @@ class History:
                 self.memory.setdefault(step.profile, []).append(tried["peak_mem_mib"])
 
     def seconds(self, step: Step) -> float | None:
-        """Expected seconds of one step: by the preflight of its training, else by steps of its profile; None: unchecked."""
+        """Expected seconds of one step: by its training's preflight, else by steps of its profile; None: unchecked."""
         trained = step.upstream.get("train") if step.kind == "sample" else step
         gate = self._gates.get(trained.gate.id) if trained and trained.gate else None
         if gate and "step_s" in gate:

@@ -124,6 +124,7 @@ class PlannedTrial:
     Attributes:
         refused: why target and defense do not go together, or "".
         absent: why the data set is not here, or "".
+        control: whether the target measures the instrument and is no model.
         steps: ``preflight``, ``train``, ``sample``, ``quality``; empty where refused or absent.
     """
 
@@ -135,6 +136,7 @@ class PlannedTrial:
     steps: Mapping[str, Step]
     adaptive: tuple[str, ...] = ()
     absent: str = ""
+    control: bool = False
 
 
 @dataclass(frozen=True)

@@ -57,4 +57,4 @@ def _timed_sampling(request: TrainingRequest) -> float:
 
 
 def _shortened(target: Target, steps: int) -> Target:
-    return type(target).from_spec({**target.spec(), "steps": steps})
+    return type(target).from_spec({**target.spec(), "steps": steps}).at(target.base_dir)

@@ -54,6 +54,7 @@ def _released(job: Job, n: int) -> dict[str, NDArray[Any]]:
     _, defenses = pair_of(replace(job, task=replace(job.task, config=config)))
     split = load_split(job.input("data"))
     kept: dict[str, list[NDArray[Any]]] = {}
+    brought = release.target.stored(release.schema) is not None  # a second round would draw the same records again
     for round_ in range(ROUNDS):
         seed = config["seed"] if round_ == 0 else config["seed"] + (round_ << 32)
         made = _made(release, n, seed, job.device)
@@ -63,7 +64,7 @@ def _released(job: Job, n: int) -> dict[str, NDArray[Any]]:
             made = made if mask is None else {name: array[mask] for name, array in made.items()}
         for name, array in made.items():
             kept.setdefault(name, []).append(array)
-        if asked < n or sum(map(len, kept["samples"])) >= n:
+        if asked < n or brought or sum(map(len, kept["samples"])) >= n:
             return {name: np.concatenate(arrays)[:n] for name, arrays in kept.items()}
     raise IncompatibleError(
         f"expected {n} released records, but the filters of {[d.name for d in defenses]} let only "

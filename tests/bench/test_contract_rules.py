@@ -365,7 +365,7 @@ class Fickle(Busy):
     def adapt_networks(self, networks: Networks, context: TrainingContext) -> Networks:
         self.count[0] += 1
         for _ in range(self.count[0]):
-            networks["generator"][0].append(torch.nn.BatchNorm2d(1))
+            networks["discriminator"][0].append(torch.nn.LayerNorm(1))
         return networks
 
 

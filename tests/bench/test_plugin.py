@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -19,7 +20,7 @@ class Model(Plugin):
     """A plugin with a preset and a file."""
 
     name = "model"
-    presets = {"big": {"width": 64, "steps": 1000}}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"big": {"width": 64, "steps": 1000}}
     files = ("path",)
 
     class Options(PluginOptions):
@@ -57,7 +58,8 @@ def test_a_file_is_found_from_the_folder_of_the_matrix(tmp_path: Path) -> None:
     (tmp_path / "weights.bin").write_bytes(b"x")
     located = Model().at(tmp_path)
     assert located.path("path") == tmp_path / "weights.bin"
-    assert located == Model() and located.spec() == Model().spec(), "where a file lies is not identity"
+    assert located == Model(), "where a file lies is not identity"
+    assert located.spec() == Model().spec()
     with pytest.raises(InputError, match="model: expected a file or folder as 'path', but there is no"):
         Model().at(tmp_path / "elsewhere").path("path")
 
@@ -135,7 +137,7 @@ def test_a_matrix_names_a_preset_and_options_beside_it_win(tmp_path: Path) -> No
     [
         (
             'presets = {"small": {"wdith": 4}}',
-            r"the preset 'small' of Loads .* to set options that it has, got \['wdith'\]",
+            r"preset 'small' of Loads .* to set options that it has, got \['wdith'\]",
         ),
         ('files = ("pth",)', r"expected `files` of Loads .* to name its options, got \['pth'\]"),
     ],

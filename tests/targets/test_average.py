@@ -66,11 +66,13 @@ def test_the_released_generator_is_the_average_also_after_storing() -> None:
     asked = request(tiny(average=0.9))
     networks = train(asked).networks
     (maker,) = networks["generator"]
-    assert isinstance(maker, Averaged) and int(maker.get_buffer("updates")) == asked.target.options.steps
+    assert isinstance(maker, Averaged)
+    assert int(maker.get_buffer("updates")) == asked.target.options.steps
     z = asked.target.latent(3, Draw(Device(), 0, "test"))
     rebuilt = build_networks(asked.target, (), context_of(asked))
     from_tensors(rebuilt, to_tensors(networks))
     rebuilt["generator"][0].eval()
     made = asked.target.decode(networks, z)
     assert torch.equal(made, asked.target.decode(rebuilt, z))
-    assert torch.equal(made, maker.average(z)) and not torch.equal(made, maker.network.eval()(z))
+    assert torch.equal(made, maker.average(z))
+    assert not torch.equal(made, maker.network.eval()(z))

@@ -28,7 +28,7 @@ from targets.dcgan import DCGAN
 from targets.training import generate
 from targets.vae import VAE
 
-OPTIONS = {"width": 4, "latent": 5}
+OPTIONS = {"width": 4, "latent": 5, "average": None}
 RECIPE = {"name": "dcgan", **OPTIONS}
 
 

@@ -115,9 +115,11 @@ def test_a_stretched_tanh_reaches_what_a_tanh_approaches() -> None:
     x = torch.linspace(-4, 4, 101)
     assert torch.equal(stretched_tanh(x, 1.0), x.tanh())
     found = stretched_tanh(x, 1.1)
-    assert float(found.min()) == -1 and float(found.max()) == 1
+    assert float(found.min()) == -1
+    assert float(found.max()) == 1
     inside = (1.1 * x.tanh()).abs() < 1
-    assert torch.equal(found[inside], (1.1 * x.tanh())[inside]) and 10 < int(inside.sum()) < 91
+    assert torch.equal(found[inside], (1.1 * x.tanh())[inside])
+    assert 10 < int(inside.sum()) < 91
 
 
 def test_the_paper_preset_is_without_the_suites_own_additions() -> None:

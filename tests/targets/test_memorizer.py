@@ -169,3 +169,13 @@ def test_private_training_is_refused(target: Target) -> None:
 def test_they_say_that_they_are_controls(target: type[Target]) -> None:
     assert target.summary().startswith("Control: ")
     assert "Never a" in target.summary()
+
+
+def test_many_records_are_all_handed_out_before_any_comes_again() -> None:
+    """More records than one call of other targets makes."""
+    many = rows(1100)
+    networks = train(request(Memorizer(), n=30)).networks
+    target = Memorizer()
+    target.fit(networks, many, many)
+    made = generate(target, networks, TABLE, 1100, 0, Device())
+    assert same_rows(made, many.x)

@@ -53,8 +53,11 @@ def test_it_trains_privately_and_claims_what_it_spent(name: str, conditional: bo
     defense = DPSGD(noise_multiplier=1.0, delta=1e-3)
     assert stack_refuses((defense,), target, schema) is None
     found = run(tiny_request(target, (defense,), schema))
-    assert found.status == "completed" and found.claim is not None
-    assert found.claim.epsilon is not None and found.claim.epsilon > 0 and found.claim.steps == 3
+    assert found.status == "completed"
+    assert found.claim is not None
+    assert found.claim.epsilon is not None
+    assert found.claim.epsilon > 0
+    assert found.claim.steps == 3
 
 
 @pytest.mark.parametrize("name", PRIVATE)
@@ -76,12 +79,14 @@ def test_private_networks_hold_nothing_but_what_the_noise_has_covered(name: str)
 @pytest.mark.parametrize("name", sorted(REFUSED))
 def test_it_is_refused_with_its_reason(name: str) -> None:
     reason = stack_refuses((DPSGD(noise_multiplier=1.0),), small(name), GREY)
-    assert reason is not None and REFUSED[name] in reason
+    assert reason is not None
+    assert REFUSED[name] in reason
 
 
 def test_ctgan_with_a_gradient_penalty_is_refused() -> None:
     reason = stack_refuses((DPSGD(noise_multiplier=1.0),), small("ctgan", loss="wgan_gp"), MIXED)
-    assert reason is not None and "dp_sgd cannot protect ctgan" in reason
+    assert reason is not None
+    assert "dp_sgd cannot protect ctgan" in reason
 
 
 def test_labels_of_conditional_models_come_from_public_shares() -> None:
@@ -95,4 +100,6 @@ def test_labels_of_conditional_models_come_from_public_shares() -> None:
     assert labels is not None
     other = replace(asked, records=replace(asked.records, labels=(labels * 0)))
     made = [generate_labelled(target, run(a).networks, GREY, 50, 0, Device())[1] for a in (asked, other)]
-    assert made[0] is not None and made[1] is not None and (made[0] == made[1]).all()
+    assert made[0] is not None
+    assert made[1] is not None
+    assert (made[0] == made[1]).all()

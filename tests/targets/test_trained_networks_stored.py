@@ -98,5 +98,5 @@ def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
         write_json(folder / "config.json", {**task.config, "defenses": [WeightNorm().spec()]})
     other = store.find("train", "b" * 64)
     assert other is not None
-    with pytest.raises(StoreError, match="the stored weights do not fit discriminator"):
+    with pytest.raises(StoreError, match="the weights do not fit discriminator"):
         load_release(other, {}, Device())

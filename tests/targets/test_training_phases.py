@@ -116,7 +116,9 @@ def test_a_conditional_dcgan_is_told_labels_and_makes_records_for_them() -> None
     found = train(replace(request(target), records=records))
     x, labels = generate_labelled(target, found.networks, records.schema, 6, 0, Device())
     assert labels is not None
-    assert x.shape == (6, 1, 10, 12) and labels.shape == (6,) and labels.dtype == np.int64
+    assert x.shape == (6, 1, 10, 12)
+    assert labels.shape == (6,)
+    assert labels.dtype == np.int64
     z = target.latent(1, Draw(Device(), 0, "test")).expand(2, -1)
     first, second = target.decode(found.networks, z, torch.tensor([0, 9]))
     assert not torch.equal(first, second), "the generator ignores its label"
@@ -158,10 +160,32 @@ def test_stored_weights_go_back_where_they_came_from_and_nowhere_else() -> None:
     assert not same(weights(first), weights(second))
     from_tensors(second, kept)
     assert same(weights(first), weights(second))
-    with pytest.raises(
-        StoreError, match=r"expected weights of the networks \['discriminator', 'generator'\], got \['e"
-    ):
+    with pytest.raises(StoreError, match=r"of the networks \['discriminator', 'generator'\], got \['e"):
         from_tensors(second, {**kept, "encoder.0.weight": torch.zeros(1)})
     name = next(iter(kept))
     with pytest.raises(StoreError, match="the weights do not fit"):
         from_tensors(second, {n: t for n, t in kept.items() if n != name})
+
+
+def test_nothing_of_real_records_reaches_what_a_private_target_keeps() -> None:
+    class Keeps(DCGAN):
+        name = "keeps"
+        seen: list[Any]
+
+        def after_update(self, phase: Phase, networks: Networks, losses: Losses, batch: Batch) -> None:
+            self.seen.append((phase.name, losses.private is None, len(batch.x)))
+
+    target = tiny(Keeps, steps=2)
+    assert isinstance(target, Keeps)
+    target.seen = []
+    train(request(target, ClipOnly()))
+    assert {entry for entry in target.seen if entry[0] == "discriminator"} == {("discriminator", True, 0)}
+    target.seen = []
+    train(request(target))
+    assert {entry for entry in target.seen if entry[0] == "discriminator"} == {("discriminator", False, 8)}
+
+
+def test_a_target_that_takes_records_at_once_cannot_be_private() -> None:
+    reason = ClipOnly().refuses(tiny(Seldom), SCHEMA, ())
+    assert reason is not None
+    assert "takes more from the records than clipped gradients" in reason

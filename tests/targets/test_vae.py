@@ -216,4 +216,6 @@ def test_decoded_images_are_stretched_to_black_and_white_and_the_likelihood_is_n
     decoded = plain.decode(networks, z)
     assert torch.equal(stretched.decode(networks, z), (1.5 * decoded).clamp(-1, 1))
     losses = [t.losses(t.phases()[0], networks, rows, Given()).private for t in (plain, stretched)]
-    assert losses[0] is not None and losses[1] is not None and torch.equal(losses[0], losses[1])
+    assert losses[0] is not None
+    assert losses[1] is not None
+    assert torch.equal(losses[0], losses[1])

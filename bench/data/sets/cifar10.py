@@ -19,6 +19,11 @@ WAYS = (
 )
 
 
+# As torchvision has them, whose module imports torch: planning does without where nothing is there.
+FOLDER = "cifar-10-batches-py"
+FILES = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta")
+
+
 class CIFAR10(Dataset):
     """60,000 colour 32x32 images of 10 classes: the 50,000 training records, then the 10,000 test records.
 
@@ -38,17 +43,14 @@ class CIFAR10(Dataset):
     options: Options
 
     def load(self, base_dir: Path) -> Records:
+        root = base_dir / self.options.root
+        folder = root / FOLDER
+        absent = [name for name in FILES if not (folder / name).is_file()]
+        if absent and not self.options.download:
+            raise missing_files(self.name, f"the files {', '.join(absent)}", [folder], WAYS)
         from torchvision import datasets
 
         reader = datasets.CIFAR10
-
-        root = base_dir / self.options.root
-        folder = root / reader.base_folder
-        names = [name for name, _ in (*reader.train_list, *reader.test_list)]
-        names.append(reader.meta["filename"])
-        absent = [name for name in names if not (folder / name).is_file()]
-        if absent and not self.options.download:
-            raise missing_files(self.name, f"the files {', '.join(absent)}", [folder], WAYS)
         if absent:
             download(self.name, lambda: reader(str(root), download=True), WAYS)
         try:

@@ -282,3 +282,15 @@ def test_collapsed_runs_are_empty_where_nothing_told() -> None:
     assert only(results((trial(quality=None),), (cell(),))).columns()["collapsed_runs"] is None
     gone = trial(quality=quality(24.0, mode_count=2))
     assert only(results((gone,), (cell(),))).columns()["collapsed_runs"] == 1
+
+
+def test_a_control_target_has_no_rank_and_says_what_it_is() -> None:
+    plain = small()
+    judged = build(plain)
+    name = next(row.target for row in judged.rows if row.rank is not None)
+    marked = tuple(replace(t, control=True) if t.target == name else t for t in plain.trials)
+    found = build(replace(plain, trials=marked))
+    controls_ = [row for row in found.rows if row.target == name]
+    assert controls_
+    assert all(row.rank is None for row in controls_)
+    assert all(row.columns()["verdict"].startswith("A control of the instrument, not a model.") for row in controls_)

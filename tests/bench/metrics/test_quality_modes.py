@@ -79,3 +79,10 @@ def test_bad_features_are_refused() -> None:
     features[3, 0] = np.nan
     with pytest.raises(InputError, match="expected finite features"):
         fit_classifier(features, labels)
+
+
+def test_too_few_records_of_each_class_make_no_classifier() -> None:
+    rng = generator(0, "test few")
+    features = rng.normal(size=(80, 4))
+    assert fit_classifier(features, np.arange(80, dtype=np.int64) % 16) is not None
+    assert fit_classifier(features, np.arange(80, dtype=np.int64) % 17) is None
