@@ -21,6 +21,7 @@ class Measure:
         digits: decimals shown.
         axis: of a plot.
         explanation: what it says, in a sentence.
+        beside: columns and titles of further distances; samples are useless only where none is better than untrained.
     """
 
     column: str
@@ -29,6 +30,11 @@ class Measure:
     digits: int
     axis: str
     explanation: str
+    beside: tuple[tuple[str, str], ...] = ()
+
+    def judged(self) -> tuple[tuple[str, str], ...]:
+        """Column and title of every distance that says whether anything is left of the samples."""
+        return ((self.column, self.title), *self.beside)
 
     def figures(self, measured: Mapping[str, Any]) -> tuple[Any, Any, Any]:
         """The distance and both ends of its interval among a row's columns; None where not measured."""
@@ -48,6 +54,8 @@ MEASURES = {
     "table": Measure(
         "marginal_distance", "marginal distance", "marginal", 3, "marginal distance (down is faithful)",
         "The marginal distance (0 to 1) compares each column of a table with held-out real rows; lower is better.",
+        # A table's columns are standardised, so independent noise may have their marginals without any training.
+        (("correlation_distance", "correlation distance"),),
     ),
 }  # fmt: skip
 """Kind of record -> what its quality is compared by."""

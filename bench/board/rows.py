@@ -206,9 +206,18 @@ def _raised(row: Row, attacks: Sequence[AttackRow], adaptive: Sequence[str]) -> 
         if s and attack.control and attack.dataset == row.dataset and controls.name_of(attack.attack) == "blind":
             raised.append(flags.split_distinguishable(s.auc, controls.permutation_p(attack)))
     raised.append(flags.few_seeds(row.measured["seeds"]))
-    value, _, high = row.measure.figures(row.measured)
-    untrained = row.measured[f"{row.measure.column}_untrained"]
-    raised.append(flags.quality_gone(value, high, untrained, row.measure.title, row.measure.digits))
+    gone = [
+        flags.quality_gone(
+            row.measured[column],
+            row.measured[f"{column}_high"],
+            row.measured[f"{column}_untrained"],
+            title,
+            row.measure.digits,
+        )
+        for column, title in row.measure.judged()
+    ]
+    if all(gone):
+        raised += gone
     if done:
         raised.append(flags.not_adaptive(adaptive, [a.attack for a in done if a.adaptive]))
     plain = {t.seed: t.artifacts.get("sample") for t in row.undefended.trials} if row.undefended else {}

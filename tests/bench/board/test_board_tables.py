@@ -51,7 +51,28 @@ def test_a_table_as_bad_as_untrained_is_gone(board: Board) -> None:
     assert [row.raised("quality_gone") for row in board.rows] == [False, True, False]
     assert (dead.rank, plain.rank is None, fine.rank is None) == (None, False, False)
     (flag,) = [flag for flag in dead.flags if flag.name == "quality_gone"]
-    assert flag.seen == "marginal distance 0.440, interval up to 0.460; untrained 0.450."
+    assert flag.seen == (
+        "marginal distance 0.440, interval up to 0.460; untrained 0.450. "
+        "correlation distance 0.220, interval up to 0.440; untrained 0.225."
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "gone"),
+    [
+        ({}, True),
+        ({"correlation_distance": 0.1, "correlation_distance_low": 0.05, "correlation_distance_high": 0.2}, False),
+        ({"marginal_distance": 0.2, "marginal_distance_low": 0.15, "marginal_distance_high": 0.25}, False),
+    ],
+)
+def test_a_table_is_gone_only_where_nothing_is_better_than_untrained(changed: dict[str, float], gone: bool) -> None:
+    """An untrained model of standardised columns may have the marginals right, and nothing else."""
+    planted = tables({"none": 0.44})
+    (only,) = planted.trials
+    assert only.quality is not None
+    quality = only.quality.model_copy(update=changed)
+    (row,) = build(replace(planted, trials=(replace(only, quality=quality),))).rows
+    assert row.raised("quality_gone") is gone
 
 
 def test_the_verdict_speaks_of_the_tables_measure(board: Board) -> None:
