@@ -133,6 +133,13 @@ class TargetOptions(PluginOptions):
     """Records per step (under Poisson sampling: the expected number)."""
 
 
+class BroughtOptions(PluginOptions):
+    """Options of a target that was trained elsewhere: it takes no step here."""
+
+    steps: ClassVar[int] = 0
+    batch_size: ClassVar[int] = 1
+
+
 class Target(Plugin):
     """Base class of generative models.
 
@@ -145,6 +152,7 @@ class Target(Plugin):
         loss_limit: absolute loss beyond which training counts as diverged.
         brought: whether it was trained elsewhere: no training, and no defense of training, happens here.
         control: whether it measures the instrument and is no model; never ranked among models.
+        sides: least and most pixels a side of the images that it is built for; None: any.
         rows_per_call: records that ``generate`` makes at once.
         presets: name -> options that go together, such as ``gpu``; options given beside a preset win.
     """
@@ -159,6 +167,7 @@ class Target(Plugin):
     loss_limit: ClassVar[float] = 1e4
     brought: ClassVar[bool] = False
     control: ClassVar[bool] = False
+    sides: ClassVar[tuple[int, int] | None] = None
     rows_per_call: ClassVar[int] = 500
 
     @property
@@ -172,6 +181,13 @@ class Target(Plugin):
             return f"{self.name} models {' and '.join(sorted(self.data))} records, not {schema.kind} records"
         if self.conditional and schema.classes is None:
             return f"{self.name} with conditional=true needs labels, and these records have none"
+        if self.sides is not None and schema.kind == "image":
+            (least, most), (height, width) = self.sides, schema.shape[1:]
+            if min(height, width) < least or max(height, width) > most:
+                return (
+                    f"{self.name} is built for images of {least} to {most} pixels a side, got {height}x{width}; "
+                    "resize them"
+                )
         return None
 
     def refuses_private(self) -> str | None:

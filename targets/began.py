@@ -40,6 +40,7 @@ class BEGAN(Target):
     )
     roles = ("generator", "discriminator")
     private_roles = ("discriminator",)
+    sides = (8, 64)
     loss_limit = 10.0  # an error of 2 a pixel is the worst of a redrawn image that stays in [-1, 1]
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "gpu": {"width": 64, "batch_size": 64, "steps": 50_000, "learning_rate": 4e-4, "balance_rate": 0.01},
@@ -74,14 +75,6 @@ class BEGAN(Target):
             Phase("discriminator", ("discriminator",), private=True),
             Phase("generator", ("generator",), private=False),
         )
-
-    def refuses(self, schema: Schema) -> str | None:
-        if (reason := super().refuses(schema)) is not None:
-            return reason
-        sides = schema.shape[1:]
-        if min(sides) < 8 or max(sides) > 64:
-            return f"began is built for images of 8 to 64 pixels a side, got {sides[0]}x{sides[1]}; resize them"
-        return None
 
     def refuses_private(self) -> str | None:
         return "began sets its balance k from the mean loss on real records, which no noise has covered"

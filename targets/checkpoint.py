@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ValidationError
 
 from bench.errors import InputError, StoreError
-from bench.plugin import Plugin, PluginOptions
+from bench.plugin import Plugin
 from bench.records import Schema
-from targets.base import Draw, Networks, Phase, Target
+from targets.base import BroughtOptions, Draw, Networks, Phase, Target
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,9 +37,7 @@ class Checkpoint(Target):
     brought = True
     files = ("path",)
 
-    class Options(PluginOptions):
-        steps: ClassVar[int] = 0
-        batch_size: ClassVar[int] = 1
+    class Options(BroughtOptions):
         path: str
         """A safetensors file of tensors `role.position.name`, or a training's folder with `weights.safetensors`."""
         target: str | dict[str, Any]

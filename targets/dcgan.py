@@ -43,6 +43,7 @@ class DCGAN(Target):
     }  # fmt: skip
     roles = ("generator", "discriminator")
     private_roles = ("discriminator",)
+    sides = (8, 64)
 
     class Options(TargetOptions):
         steps: int = Field(3000, ge=0)
@@ -75,14 +76,6 @@ class DCGAN(Target):
             Phase("discriminator", ("discriminator",), private=True),
             Phase("generator", ("generator",), private=False),
         )
-
-    def refuses(self, schema: Schema) -> str | None:
-        if (reason := super().refuses(schema)) is not None:
-            return reason
-        sides = schema.shape[1:]
-        if min(sides) < 8 or max(sides) > 64:
-            return f"dcgan is built for images of 8 to 64 pixels a side, got {sides[0]}x{sides[1]}; resize them"
-        return None
 
     def build(self, schema: Schema, rng: torch.Generator) -> Networks:
         from targets.nets.average import averaged

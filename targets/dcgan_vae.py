@@ -38,6 +38,7 @@ class DCGANVAE(Target):
     )
     roles = ("encoder", "generator", "discriminator")
     private_roles = ("encoder", "generator", "discriminator")
+    sides = (8, 64)
     loss_limit = 1e7  # summed over features: a wide network has thousands of them
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "gpu": {
@@ -88,8 +89,6 @@ class DCGANVAE(Target):
         if (reason := super().refuses(schema)) is not None:
             return reason
         sides = schema.shape[1:]
-        if min(sides) < 8 or max(sides) > 64:
-            return f"dcgan_vae is built for images of 8 to 64 pixels a side, got {sides[0]}x{sides[1]}; resize them"
         levels = (max(sides) - 1).bit_length() - 2
         if self.options.feature_level > levels:
             return (

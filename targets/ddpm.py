@@ -41,6 +41,7 @@ class DDPM(Target):
     )
     roles = ("denoiser", "average")
     private_roles = ("denoiser",)
+    sides = (8, 64)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "gpu": {
             "width": 64, "levels": 3, "blocks": 2, "patch": 1, "attention": True, "batch_size": 128, "steps": 50_000,
@@ -97,14 +98,6 @@ class DDPM(Target):
 
     def phases(self) -> tuple[Phase, ...]:
         return (Phase("denoiser", ("denoiser",), private=True),)
-
-    def refuses(self, schema: Schema) -> str | None:
-        if (reason := super().refuses(schema)) is not None:
-            return reason
-        sides = schema.shape[1:]
-        if min(sides) < 8 or max(sides) > 64:
-            return f"ddpm is built for images of 8 to 64 pixels a side, got {sides[0]}x{sides[1]}; resize them"
-        return None
 
     def build(self, schema: Schema, rng: torch.Generator) -> Networks:
         from copy import deepcopy

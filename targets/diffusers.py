@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from bench.errors import InputError, PluginError
-from bench.plugin import PluginOptions
 from bench.records import Schema
-from targets.base import Draw, Networks, Phase, Target
+from targets.base import BroughtOptions, Draw, Networks, Phase, Target
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,9 +41,7 @@ class Diffusers(Target):
     brought = True
     files = ("path",)
 
-    class Options(PluginOptions):
-        steps: ClassVar[int] = 0
-        batch_size: ClassVar[int] = 1
+    class Options(BroughtOptions):
         path: str
         """The pipeline's folder, with `model_index.json`, `unet/` and `scheduler/`."""
         sampling_steps: int = Field(50, ge=1)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bench.errors import InputError
-from bench.plugin import PluginOptions
 from bench.records import Records, Schema
-from targets.base import Networks, Phase, Target
+from targets.base import BroughtOptions, Networks, Phase, Target
 
 if TYPE_CHECKING:
     import torch
@@ -34,9 +33,7 @@ class Samples(Target):
     brought = True
     files = ("path",)
 
-    class Options(PluginOptions):
-        steps: ClassVar[int] = 0
-        batch_size: ClassVar[int] = 1
+    class Options(BroughtOptions):
         path: str
         """An npz (`images` uint8 (n, height, width[, channels]), or `rows`), a folder of images, or a table's CSV."""
 

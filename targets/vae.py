@@ -36,6 +36,7 @@ class VAE(Target):
     )
     roles = ("encoder", "decoder")
     private_roles = ("encoder", "decoder")
+    sides = (8, 64)
     loss_limit = 1e9  # summed over pixels: at scale .01, a 64x64 colour image may start at 2.5e8 nats
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "gpu": {"width": 64, "latent": 16, "batch_size": 128, "steps": 20_000, "learning_rate": 1e-3},
@@ -67,14 +68,6 @@ class VAE(Target):
 
     def phases(self) -> tuple[Phase, ...]:
         return (Phase("elbo", ("encoder", "decoder"), private=True),)
-
-    def refuses(self, schema: Schema) -> str | None:
-        if (reason := super().refuses(schema)) is not None:
-            return reason
-        sides = schema.shape[1:]
-        if min(sides) < 8 or max(sides) > 64:
-            return f"vae is built for images of 8 to 64 pixels a side, got {sides[0]}x{sides[1]}; resize them"
-        return None
 
     def build(self, schema: Schema, rng: torch.Generator) -> Networks:
         from targets.nets.conv import initialise

@@ -33,6 +33,7 @@ class WGANGP(Target):
     paper = "Gulrajani, Ahmed, Arjovsky, Dumoulin and Courville, Improved Training of Wasserstein GANs, NeurIPS 2017"
     roles = ("generator", "discriminator")
     private_roles = ("discriminator",)
+    sides = (8, 64)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "gpu": {
             "width": 64,
@@ -79,14 +80,6 @@ class WGANGP(Target):
             Phase("discriminator", ("discriminator",), private=True),
             Phase("generator", ("generator",), private=False, every=self.options.critic_steps),
         )
-
-    def refuses(self, schema: Schema) -> str | None:
-        if (reason := super().refuses(schema)) is not None:
-            return reason
-        sides = schema.shape[1:]
-        if min(sides) < 8 or max(sides) > 64:
-            return f"wgan_gp is built for images of 8 to 64 pixels a side, got {sides[0]}x{sides[1]}; resize them"
-        return None
 
     def refuses_private(self) -> str | None:
         return (

@@ -9,7 +9,7 @@ from bench.errors import IncompatibleError
 from bench.steps.task import Job
 from bench.steps.train import request_of
 from bench.store import COST, write_json
-from targets.base import Target
+from targets.base import Networks, Target
 from targets.training import TrainingRequest, generate, train
 
 TIMED_STEPS = 4
@@ -25,14 +25,14 @@ def compute(job: Job) -> None:
     try:
         for steps in (1, 1 + TIMED_STEPS):  # what is found once per process (a noise multiplier) is no cost of a step
             _timed(request, steps)
-        once = _timed(request, 1)
-        more = _timed(request, 1 + TIMED_STEPS)
+        once, _ = _timed(request, 1)
+        more, networks = _timed(request, 1 + TIMED_STEPS)
     except IncompatibleError as error:
         write_json(job.folder / "result.json", {"compatible": False, "reason": str(error)})
         return
     write_json(job.folder / "result.json", {"compatible": True, "reason": ""})
-    cost = {"step_s": max(1e-6, (more - once) / TIMED_STEPS), "start_s": once, "record_s": _timed_sampling(request)}
-    write_json(job.folder / COST, cost)
+    step_s, record_s = max(1e-6, (more - once) / TIMED_STEPS), _timed_sampling(request, networks)
+    write_json(job.folder / COST, {"step_s": step_s, "start_s": once, "record_s": record_s})
 
 
 def _request(job: Job) -> TrainingRequest:
@@ -40,16 +40,15 @@ def _request(job: Job) -> TrainingRequest:
     return request_of(replace(job, task=replace(job.task, config=config)))
 
 
-def _timed(request: TrainingRequest, steps: int) -> float:
+def _timed(request: TrainingRequest, steps: int) -> tuple[float, Networks]:
     start = time.perf_counter()
-    train(replace(request, target=_shortened(request.target, steps)))
+    result = train(replace(request, target=_shortened(request.target, steps)))
     request.device.synchronize()
-    return time.perf_counter() - start
+    return time.perf_counter() - start, result.networks
 
 
-def _timed_sampling(request: TrainingRequest) -> float:
+def _timed_sampling(request: TrainingRequest, networks: Networks) -> float:
     """Seconds per generated record: next to nothing for a GAN, most of the cost of a diffusion model."""
-    networks = train(replace(request, target=_shortened(request.target, 1))).networks
     start = time.perf_counter()
     generate(request.target, networks, request.records.schema, TIMED_RECORDS, 0, request.device)
     request.device.synchronize()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,7 @@ from bench.steps.train import load_release, pair_of
 from bench.store import write_arrays
 from targets.training import generate_labelled
 
-if TYPE_CHECKING:
-    from bench.devices import Device
-    from bench.release import Release
+Samples = dict[str, NDArray[Any]]  # as stored: `samples`, and `labels` where they were made for them
 
 ROUNDS = 20  # draws of n records before a filter that rejects nearly everything is called impossible
 
@@ -38,13 +36,12 @@ def compute(job: Job) -> None:
 
 
 def _gaussian(reference: Records, n: int, rng: np.random.Generator) -> NDArray[Any]:
-    schema = reference.schema
-    if schema.kind == "image":
-        return to_stored(pca_gaussian(reference.floats(), n, rng), schema)
-    return harden(pca_gaussian(reference.floats(), n, rng, bounded=False), schema)
+    images = reference.schema.kind == "image"
+    drawn = pca_gaussian(reference.floats(), n, rng, bounded=images)
+    return to_stored(drawn, reference.schema) if images else harden(drawn, reference.schema)
 
 
-def _released(job: Job, n: int) -> dict[str, NDArray[Any]]:
+def _released(job: Job, n: int) -> Samples:
     """``n`` generated records that pass the filters of the defense stack, with labels where they were made for them."""
     from dataclasses import replace
 
@@ -53,32 +50,29 @@ def _released(job: Job, n: int) -> dict[str, NDArray[Any]]:
     config = artifact.json("config.json")
     _, defenses = pair_of(replace(job, task=replace(job.task, config=config)))
     split = load_split(job.input("data"))
-    kept: dict[str, list[NDArray[Any]]] = {}
-    brought = release.target.stored(release.schema) is not None  # a second round would draw the same records again
-    for round_ in range(ROUNDS):
-        seed = config["seed"] if round_ == 0 else config["seed"] + (round_ << 32)
-        made = _made(release, n, seed, job.device)
-        asked = len(made["samples"])  # records that were brought may be fewer
+
+    def passed(made: Samples) -> Samples:
         for defense in defenses:
             mask = defense.filter_samples(made["samples"], split.role("members"), split.role("validation"))
             made = made if mask is None else {name: array[mask] for name, array in made.items()}
-        for name, array in made.items():
-            kept.setdefault(name, []).append(array)
-        if asked < n or brought or sum(map(len, kept["samples"])) >= n:
-            return {name: np.concatenate(arrays)[:n] for name, arrays in kept.items()}
+        return made
+
+    if (stored := release.target.stored(release.schema)) is not None:  # a second round would draw the same ones again
+        index = np.sort(generator(config["seed"], "stored samples").permutation(len(stored))[:n])
+        chosen = stored.take(index)
+        return passed(_samples(chosen.x, chosen.labels))
+    kept: list[Samples] = []
+    for round_ in range(ROUNDS):
+        seed = config["seed"] if round_ == 0 else config["seed"] + (round_ << 32)
+        x, labels = generate_labelled(release.target, release.networks, release.schema, n, seed, job.device)
+        kept.append(passed(_samples(x, labels)))
+        if sum(len(made["samples"]) for made in kept) >= n:
+            return {name: np.concatenate([made[name] for made in kept])[:n] for name in kept[0]}
     raise IncompatibleError(
         f"expected {n} released records, but the filters of {[d.name for d in defenses]} let only "
-        f"{sum(map(len, kept['samples']))} of {ROUNDS * n} pass; loosen the filter"
+        f"{sum(len(made['samples']) for made in kept)} of {ROUNDS * n} pass; loosen the filter"
     )
 
 
-def _made(release: Release, n: int, seed: int, device: Device) -> dict[str, NDArray[Any]]:
-    """Generated records, or a seeded part of those that the target was brought with."""
-    stored = release.target.stored(release.schema)
-    if stored is not None:
-        index = np.sort(generator(seed, "stored samples").permutation(len(stored))[:n])
-        chosen = stored.take(index)
-        samples, labels = chosen.x, chosen.labels
-    else:
-        samples, labels = generate_labelled(release.target, release.networks, release.schema, n, seed, device)
-    return {"samples": samples} if labels is None else {"samples": samples, "labels": labels}
+def _samples(x: NDArray[Any], labels: NDArray[np.int64] | None) -> Samples:
+    return {"samples": x} if labels is None else {"samples": x, "labels": labels}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Literal
 
@@ -114,8 +115,8 @@ class StretchedTanh(nn.Module):
         return f"stretch={self.stretch}"
 
 
-def generator(shape: tuple[int, ...], width: int, latent: int, stretch: float = 1.0) -> nn.Sequential:
-    """Latent ``(rows, latent)`` to image ``(rows, channels, height, width)`` in [-1, 1], with BatchNorm."""
+def rising(shape: tuple[int, ...], width: int, latent: int, norm: Callable[[int], nn.Module]) -> nn.Sequential:
+    """Latent ``(rows, latent)`` to image ``(rows, channels, height, width)``, not yet squashed to [-1, 1]."""
     channels, height, breadth = shape
     sizes = pyramid(height, breadth)[::-1]
     depth = len(sizes) - 1
@@ -123,15 +124,20 @@ def generator(shape: tuple[int, ...], width: int, latent: int, stretch: float = 
     layers: list[nn.Module] = [
         nn.Linear(latent, c_in * sizes[0][0] * sizes[0][1]),
         nn.Unflatten(1, (c_in, *sizes[0])),
-        nn.BatchNorm2d(c_in),
+        norm(c_in),
         nn.ReLU(),
     ]
     for level, (size, larger) in enumerate(pairwise(sizes)):
         last = level == depth - 1
         c_out = channels if last else c_in // 2
         layers.append(up(size, larger, c_in, c_out))
-        layers += [StretchedTanh(stretch)] if last else [nn.BatchNorm2d(c_out), nn.ReLU()]
+        layers += [] if last else [norm(c_out), nn.ReLU()]
         c_in = c_out
     if depth == 0:
-        layers += [nn.Conv2d(c_in, channels, 3, padding=1), StretchedTanh(stretch)]
+        layers.append(nn.Conv2d(c_in, channels, 3, padding=1))
     return nn.Sequential(*layers)
+
+
+def generator(shape: tuple[int, ...], width: int, latent: int, stretch: float = 1.0) -> nn.Sequential:
+    """Latent ``(rows, latent)`` to image ``(rows, channels, height, width)`` in [-1, 1], with BatchNorm."""
+    return nn.Sequential(*rising(shape, width, latent, nn.BatchNorm2d), StretchedTanh(stretch))

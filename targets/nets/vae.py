@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 
 import torch
 from torch import nn
 
-from targets.nets.conv import discriminator, pyramid, up
+from targets.nets.conv import discriminator, pyramid, rising
 from targets.nets.labels import apply
 
 LIMIT = 10.0  # of log-variances: exp() stays finite on any record, and no trained posterior is that narrow or wide
@@ -30,23 +29,7 @@ def decoder(shape: tuple[int, ...], width: int, latent: int) -> nn.Sequential:
     The generator's pyramid with GroupNorm in place of BatchNorm: a decoder's gradient reads real records, and
     BatchNorm would mix them.
     """
-    channels, height, breadth = shape
-    sizes = pyramid(height, breadth)[::-1]
-    depth = len(sizes) - 1
-    c_in = width * 2 ** max(0, depth - 1)
-    layers: list[nn.Module] = [
-        nn.Linear(latent, c_in * sizes[0][0] * sizes[0][1]),
-        nn.Unflatten(1, (c_in, *sizes[0])),
-        _norm(c_in),
-        nn.ReLU(),
-    ]
-    for level, (size, larger) in enumerate(pairwise(sizes)):
-        last = level == depth - 1
-        c_out = channels if last else c_in // 2
-        layers.append(up(size, larger, c_in, c_out))
-        layers += [] if last else [_norm(c_out), nn.ReLU()]
-        c_in = c_out
-    return nn.Sequential(*layers)
+    return rising(shape, width, latent, _norm)
 
 
 def _norm(channels: int) -> nn.GroupNorm:
