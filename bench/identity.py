@@ -18,6 +18,7 @@ PACKAGES = ("bench", "targets", "defenses")
 # Module -> version of what it computes. Raise the number when its results change.
 ENGINE: dict[str, int] = {
     "bench.attacks.base": 1,
+    "bench.candidates": 1,
     "bench.canonical": 1,
     "bench.data.base": 1,
     "bench.data.fitted": 1,
@@ -32,6 +33,7 @@ ENGINE: dict[str, int] = {
     "bench.metrics.manifold": 1,
     "bench.metrics.modes": 1,
     "bench.metrics.quality": 1,
+    "bench.metrics.sets": 1,
     "bench.metrics.stability": 1,
     "bench.metrics.table_quality": 1,
     "bench.metrics.utility": 1,
@@ -49,13 +51,14 @@ ENGINE: dict[str, int] = {
     "bench.steps.train": 1,
     "defenses.base": 1,
     "targets.base": 1,
+    "targets.decision": 1,
     "targets.loader": 1,
     "targets.training": 1,
 }
 
 _TRAINING = (
-    "bench.devices", "bench.records", "bench.rng", "bench.steps.data", "bench.steps.train",
-    "defenses.base", "targets.base", "targets.loader", "targets.training",
+    "bench.candidates", "bench.devices", "bench.records", "bench.rng", "bench.steps.data", "bench.steps.train",
+    "defenses.base", "targets.base", "targets.decision", "targets.loader", "targets.training",
 )  # fmt: skip
 
 # Step kind -> the engine modules whose code decides its result.
@@ -76,7 +79,8 @@ ENGINE_OF: dict[str, tuple[str, ...]] = {
         "bench.metrics.table_quality", "bench.metrics.utility", "bench.steps.data", "bench.steps.quality",
     ),
     "attack": (
-        "bench.attacks.base", "bench.records", "bench.release", "bench.rng", "bench.steps.attack", "bench.steps.data",
+        "bench.attacks.base", "bench.candidates", "bench.metrics.sets", "bench.records", "bench.release", "bench.rng",
+        "bench.steps.attack", "bench.steps.data",
     ),
 }  # fmt: skip
 

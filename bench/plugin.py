@@ -125,4 +125,7 @@ class Plugin:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, Mapping) and "name" in value:  # a plugin within a plugin
+        rest = ",".join(f"{key}={_short(each)}" for key, each in value.items() if key != "name")
+        return f"{value['name']}({rest})" if rest else str(value["name"])
     return f"{value:g}" if isinstance(value, float) else str(value)

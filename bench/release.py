@@ -17,7 +17,7 @@ from bench.records import Schema, to_float
 if TYPE_CHECKING:
     import torch
 
-    from targets.base import Networks, Target
+    from targets.base import Draw, Networks, Target
 
 Access = Literal["nothing", "samples", "latent", "decision", "white_box", "updates"]
 
@@ -43,12 +43,14 @@ class Release:
         networks: role -> its networks; several where a defense trains several.
         schema: shape of the records.
         device: where the networks live.
+        thresholds: above which logit each discriminator calls a record real, as the release fixes it; () is 0 for all.
     """
 
     target: Target
     networks: Networks
     schema: Schema
     device: Device
+    thresholds: tuple[float, ...] = ()
 
     def logits(self, x: NDArray[np.float32], labels: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
         """Real/fake logits ``(discriminators, rows)`` of records ``(rows, *shape)`` in [-1, 1].
@@ -116,9 +118,49 @@ class Release:
         return self.target.predict_noise(self.networks, x, t, self.labels(labels))
 
     def decision(self, x: NDArray[np.float32], labels: NDArray[np.int64] | None = None) -> NDArray[np.bool_]:
-        """Whether the (first) discriminator calls each record real: logit above 0."""
-        answers: NDArray[np.bool_] = self.logits(x, labels)[0] > 0
+        """Whether the (first) discriminator calls each record real: its logit is above the release's threshold."""
+        threshold = self.thresholds[0] if self.thresholds else 0.0
+        answers: NDArray[np.bool_] = self.logits(x, labels)[0] > threshold
         return answers
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that an attack had trained for itself; loaded when it is looked at.
+
+    Attributes:
+        schema: shape of the records.
+        device: where it computes.
+        load_release: loads its networks.
+        load_samples: loads the records generated from it, as stored; None: none were asked for.
+        trained_on: int64, ids of the records that it was trained on; None where those have no ids (generated ones).
+    """
+
+    schema: Schema
+    device: Device
+    load_release: Callable[[], Release]
+    load_samples: Callable[[], NDArray[Any]] | None = None
+    trained_on: NDArray[np.int64] | None = None
+
+    @cached_property
+    def release(self) -> Release:
+        """Its networks; the attack owns them, so nothing is out of its reach."""
+        return self.load_release()
+
+    @property
+    def samples(self) -> NDArray[np.float32]:
+        """Its generated records as float32 ``(n, *shape)``."""
+        return self.view("samples").samples
+
+    def view(self, access: Access) -> View:
+        """The same view of it as an attack with that access has of the target."""
+        return self._views.setdefault(
+            access, View(access, self.schema, self.device, self.load_samples, lambda: self.release)
+        )
+
+    @cached_property
+    def _views(self) -> dict[Access, View]:
+        return {}
 
 
 class View:
@@ -162,7 +204,7 @@ class View:
     @cached_property
     def _samples(self) -> NDArray[np.float32]:
         if self._load_samples is None:
-            raise AccessError("this view was made without generated records")
+            raise AccessError("this view was made without generated records; set `reads_samples = True` to have them")
         return to_float(self._load_samples(), self.schema)
 
     @property
@@ -170,6 +212,11 @@ class View:
         """The trial's generated records as float32 ``(n, *shape)``: the same array for every attack."""
         self._need("samples")
         return self._samples
+
+    def latent(self, n: int, draw: Draw) -> torch.Tensor:
+        """``n`` draws of the generator's input from its prior, ``(n, *latent)``."""
+        self._need("latent")
+        return self._release.target.latent(n, draw).to(self.device.name)
 
     def decode(self, z: torch.Tensor, labels: NDArray[np.int64] | None = None) -> torch.Tensor:
         """Generated records from chosen latents."""
@@ -202,6 +249,12 @@ class View:
         """The diffusion target's share of the signal that is left at each time, ``(times,)``."""
         self._need("white_box")
         return self._release.target.alpha_bar()
+
+    @property
+    def release(self) -> Release:
+        """The whole release, gradients included."""
+        self._need("white_box")
+        return self._release
 
     @property
     def networks(self) -> Networks:

@@ -76,6 +76,7 @@ class Defense(Plugin):
         family: what kind of defense it is, for filters in tables.
         per_record: needs per-record gradients of the finished networks, so it must close a stack.
         replaces_procedure: whether ``procedure`` trains instead of the shared loop; at most one in a stack.
+        releases_updates: whether what clients sent in each round is part of the release.
         adaptive: names of the attacks that know of this defense.
         reads_members: why this defense's use of member records voids a privacy claim; "" if it reads none.
     """
@@ -86,6 +87,7 @@ class Defense(Plugin):
     family: ClassVar[Literal["none", "regulariser", "privacy", "architecture", "release"]] = "regulariser"
     per_record: ClassVar[bool] = False
     replaces_procedure: ClassVar[bool] = False
+    releases_updates: ClassVar[bool] = False
     adaptive: ClassVar[tuple[str, ...]] = ()
     reads_members: ClassVar[str] = ""
 

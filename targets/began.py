@@ -39,6 +39,7 @@ class BEGAN(Target):
         "2017, section 3.3"
     )
     roles = ("generator", "discriminator")
+    critic = True
     private_roles = ("discriminator",)
     sides = (8, 64)
     loss_limit = 10.0  # an error of 2 a pixel is the worst of a redrawn image that stays in [-1, 1]

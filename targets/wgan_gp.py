@@ -32,6 +32,7 @@ class WGANGP(Target):
     name = "wgan_gp"
     paper = "Gulrajani, Ahmed, Arjovsky, Dumoulin and Courville, Improved Training of Wasserstein GANs, NeurIPS 2017"
     roles = ("generator", "discriminator")
+    critic = True
     private_roles = ("discriminator",)
     sides = (8, 64)
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {

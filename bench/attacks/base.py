@@ -19,7 +19,12 @@ from bench.records import Records, Schema
 from bench.rng import RecordRng
 
 if TYPE_CHECKING:
-    from bench.release import Access, Release, View
+    from collections.abc import Sequence
+
+    from bench.release import Access, Model, View
+
+WITH_REFERENCE = ("reference", "labelled", "shadow", "shadow + candidates")
+"""Knowledge levels that own the reference records."""
 
 KnowledgeLevel = Literal["nothing", "reference", "labelled", "shadow", "shadow + candidates", "labels"]
 CostClass = Literal["seconds", "minutes", "one training", "many trainings"]
@@ -39,6 +44,7 @@ class TrialSpec:
         target, defenses: the trial's specs, as JSON.
         seed: the trial's seed.
         samples: number of generated records per trial.
+        updates: whether the release holds the updates of federated clients.
     """
 
     schema: Schema
@@ -48,11 +54,26 @@ class TrialSpec:
     defenses: tuple[Mapping[str, Any], ...]
     seed: int
     samples: int
+    updates: bool = False
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Which shares of the candidates' members and non-members the attacker knows the truth of, in [0, 1)."""
+
+    members: float = 0.0
+    nonmembers: float = 0.0
+
+    def __bool__(self) -> bool:
+        return self.members > 0 or self.nonmembers > 0
 
 
 @dataclass(frozen=True)
 class ModelRequest:
     """A model that an attack wants trained: a train step of the graph like any other, shared and cached.
+
+    Where ``known`` or ``against`` is given, the model learns to tell two kinds of records apart: its records are
+    labelled 1 (``source`` and the known members) and 0 (``against`` and the known non-members).
 
     Attributes:
         name: under which it arrives in ``knowledge.models``.
@@ -61,6 +82,10 @@ class ModelRequest:
         source: what it trains on: the trial's generated samples, or records of the split.
         size: how many of them, a seeded subset; None: all.
         seed: seed of the subset and of the training.
+        part: which of the disjoint subsets of ``size`` records that one seed gives, from 0.
+        known: shares of the candidates whose truth is known, and which join.
+        against: what is to be told apart from ``source``; None: nothing.
+        samples: whether as many records as the trial's are generated from the model too.
     """
 
     name: str
@@ -69,6 +94,10 @@ class ModelRequest:
     defenses: tuple[Mapping[str, Any], ...] | None = ()
     size: int | None = None
     seed: int = 0
+    part: int = 0
+    known: Shares = Shares()
+    against: Source | None = None
+    samples: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,13 +106,18 @@ class Knowledge:
 
     Attributes:
         reference: records from the same source, disjoint from all candidates; None without that knowledge.
-        membership: record id -> truth, for ``labels`` (controls only).
+        known: candidates whose truth is known, which are not judged; None without that knowledge.
+        membership: record id -> truth: of ``known``; for ``labels`` (controls only) of every candidate.
         models: the attack's own models by request name.
+        members, nonmembers: public sizes: how many records were trained on, and how many were not.
     """
 
     reference: Records | None = None
+    known: Records | None = None
     membership: Mapping[int, bool] | None = None
-    models: Mapping[str, Release] = field(default_factory=dict)
+    models: Mapping[str, Model] = field(default_factory=dict)
+    members: int = 0
+    nonmembers: int = 0
 
 
 @dataclass(frozen=True)
@@ -120,27 +154,40 @@ class Scored:
 class Attack(Plugin):
     """Base class of attacks. Larger score = more likely a member, for every attack.
 
+    ``access``, ``knowledge``, ``data``, ``needs_roles``, ``reads_samples``, ``known`` and ``cap`` may be set by an
+    instance, from its options.
+
     Attributes:
         access: what it touches of the release.
         knowledge: what it knows besides.
         data: kinds of records it can judge.
         needs_roles: networks that the target must have, else the attack is not applicable.
+        reads_samples: whether it reads the trial's generated records; if not, the view has none.
+        fair_to_reference: whether a reference record's score is on one scale with a candidate's; not so where the
+            attack was fitted on the reference records.
+        scores_sets: whether ``score_sets`` is an attack of its own on sets of candidates.
+        known: the shares of the candidates whose truth it is told.
+        cap: how many candidates it judges at most; None: all.
         control: whether it measures the instrument instead of the defense; never in a headline.
         cost: rough cost class, for listings.
-        tuned_on_labels, capped: flags that this attack's rows carry.
+        tuned_on_labels: flag that this attack's rows carry.
     """
 
     class Options(PluginOptions):
         """No options."""
 
-    access: ClassVar[Access]
-    knowledge: ClassVar[KnowledgeLevel] = "nothing"
-    data: ClassVar[frozenset[str]] = frozenset({"image", "table"})
-    needs_roles: ClassVar[frozenset[str]] = frozenset()
+    access: Access
+    knowledge: KnowledgeLevel = "nothing"
+    data: frozenset[str] = frozenset({"image", "table"})
+    needs_roles: frozenset[str] = frozenset()
+    reads_samples: bool = True
+    fair_to_reference: ClassVar[bool] = True
+    scores_sets: ClassVar[bool] = False
+    known: Shares = Shares()
+    cap: int | None = None
     control: ClassVar[bool] = False
     cost: ClassVar[CostClass] = "seconds"
     tuned_on_labels: ClassVar[bool] = False
-    capped: ClassVar[bool] = False
 
     def not_applicable(self, trial: TrialSpec, roles: frozenset[str]) -> str | None:
         """Why this attack cannot judge such a trial, or None; a row of the plan, not a failure.
@@ -155,6 +202,10 @@ class Attack(Plugin):
             return f"{self.name} needs the target's {' and '.join(missing)}, and {trial.target['name']} has none"
         if self.access in ("latent", "white_box") and not roles:
             return f"{self.name} needs the target's networks, and {trial.target['name']} has samples alone"
+        if self.access == "latent" and not roles & {"generator", "decoder"}:
+            return f"{self.name} searches the latents of a generator or decoder, and {trial.target['name']} has none"
+        if self.access == "updates" and not trial.updates:
+            return f"{self.name} observes federated updates, and no defense of this stack releases any"
         if self.access == "decision" and "discriminator" not in roles:
             return f"{self.name} asks the target's discriminator, and {trial.target['name']} has none"
         return None
@@ -172,6 +223,12 @@ class Attack(Plugin):
 
         Each score may depend on its own record alone; draws come from ``rng`` by record id.
         """
+        raise NotImplementedError
+
+    def score_sets(
+        self, sets: Sequence[Records], view: View, knowledge: Knowledge, rng: RecordRng
+    ) -> NDArray[np.floating[Any]]:
+        """Scores ``(len(sets),)`` of sets of candidates, each all in or all out; called where ``scores_sets``."""
         raise NotImplementedError
 
     def diagnostics(self, state: Any) -> dict[str, float]:
@@ -215,3 +272,54 @@ class Attack(Plugin):
         scores = np.empty_like(found)
         scores[order] = found
         return Scored(scores, self.diagnostics(state))
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What ``score_all`` may return where it has figures of its own to report.
+
+    Attributes:
+        scores: ``(n,)``, one per candidate.
+        diagnostics: see ``Attack.diagnostics``.
+    """
+
+    scores: NDArray[np.floating[Any]]
+    diagnostics: Mapping[str, float] = field(default_factory=dict)
+
+
+class JointAttack(Attack):
+    """Base class of attacks that judge all candidates in one call."""
+
+    def score_all(
+        self, candidates: Records, view: View, knowledge: Knowledge, rng: RecordRng
+    ) -> NDArray[np.floating[Any]] | Judged:
+        """Scores ``(len(candidates),)`` of the candidates, which come sorted by id, in that order."""
+        raise NotImplementedError
+
+    @final
+    def prepare(self, candidates: Records, view: View, knowledge: Knowledge, rng: RecordRng) -> _Joint:
+        found = self.score_all(candidates, view, knowledge, rng)
+        if not isinstance(found, Judged):
+            found = Judged(found)
+        scores = np.asarray(found.scores, dtype=np.float64)
+        if scores.shape != (len(candidates),):
+            raise PluginError(
+                f"{self!r}: expected one score per candidate, {(len(candidates),)}, got shape {scores.shape}"
+            )
+        return _Joint(candidates.ids, scores, dict(found.diagnostics))
+
+    @final
+    def score_chunk(self, chunk: Chunk, state: _Joint, view: View, rng: RecordRng) -> NDArray[np.float64]:
+        scores: NDArray[np.float64] = state.scores[np.searchsorted(state.ids, chunk.ids)]
+        return scores
+
+    @final
+    def diagnostics(self, state: _Joint) -> dict[str, float]:
+        return state.diagnostics
+
+
+@dataclass(frozen=True)
+class _Joint:
+    ids: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    diagnostics: dict[str, float]

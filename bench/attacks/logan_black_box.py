@@ -46,7 +46,7 @@ class LoganBlackBox(Attack):
     def prepare(self, candidates: Records, view: View, knowledge: Knowledge, rng: RecordRng) -> Release:
         if "attacker" not in knowledge.models:
             raise PluginError(f"{self.name}: expected the requested model 'attacker', got {sorted(knowledge.models)}")
-        return knowledge.models["attacker"]
+        return knowledge.models["attacker"].release
 
     def score_chunk(self, chunk: Chunk, state: Release, view: View, rng: RecordRng) -> NDArray[np.float64]:
         logits: NDArray[np.float64] = state.logits(chunk.x, chunk.labels)[0]

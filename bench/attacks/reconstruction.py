@@ -26,6 +26,7 @@ class Reconstruction(Attack):
         "Hilprecht, Härterich and Bernau, Monte Carlo and Reconstruction Membership Inference, PoPETs 2019, section 4.2"
     )
     access = "white_box"
+    reads_samples = False
     needs_roles = frozenset({"encoder"})
 
     class Options(Attack.Options):

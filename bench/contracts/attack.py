@@ -9,8 +9,8 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.attacks.base import Attack, KnowledgeLevel
-from bench.contracts.planted import WITH_REFERENCE, Leak, Planted
+from bench.attacks.base import WITH_REFERENCE, Attack, KnowledgeLevel
+from bench.contracts.planted import Leak, Planted
 from bench.contracts.rules import Report, Rule, check, declaration, expect, instance
 from bench.errors import AccessError
 from bench.metrics.roc import auc
@@ -31,7 +31,7 @@ class _Subject:
 
     def scores(self, leak: Leak = "memorised", candidates: Records | None = None, **chunk: int) -> NDArray[np.float64]:
         found = self.attack.score(
-            candidates or self.planted.candidates,
+            candidates or self.planted.judged(self.attack),
             self.planted.view(self.attack.access, leak),
             self.planted.knowledge(self.attack, leak),
             RecordRng(0, "attack", self.attack.name),
@@ -44,6 +44,10 @@ class _Subject:
         if leak not in self.cache:
             self.cache[leak] = self.scores(leak)
         return self.cache[leak]
+
+    def membership(self) -> NDArray[np.bool_]:
+        """Which of the judged candidates are members."""
+        return np.isin(self.planted.judged(self.attack).ids, self.planted.roles["members"].ids)
 
 
 def declares(subject: _Subject) -> None:
@@ -92,19 +96,27 @@ def says_what_it_needs(subject: _Subject) -> None:
             f"{what} trains on candidates, beyond the knowledge {attack.knowledge!r}",
         )
         expect(
+            request.against is None or request.against != "reference" or attack.knowledge in WITH_REFERENCE,
+            f"{what} is told reference records, beyond the knowledge {attack.knowledge!r}",
+        )
+        expect(
+            not request.known or (attack.knowledge == "labelled" and request.known == attack.known),
+            f"{what} is told the truth of candidates, beyond what the attack declares as `known`",
+        )
+        expect(
             request.size is None or 0 < request.size <= sizes[request.source],
             f"{what} asks for {request.size} of {sizes[request.source]} records",
         )
 
 
 def scores_every_candidate(subject: _Subject) -> None:
-    scores, n = subject.base(), len(subject.planted.candidates)
+    scores, n = subject.base(), len(subject.planted.judged(subject.attack))
     expect(scores.shape == (n,), f"expected one score per candidate, {(n,)}, got shape {scores.shape}")
     expect(bool(np.isfinite(scores).all()), "expected finite scores")
 
 
 def order_changes_nothing(subject: _Subject) -> None:
-    candidates = subject.planted.candidates
+    candidates = subject.planted.judged(subject.attack)
     order = RecordRng(0).shared("order").permutation(len(candidates))
     shuffled = subject.scores(candidates=candidates.take(order))
     expect(
@@ -134,7 +146,7 @@ def stays_within_its_access(subject: _Subject) -> str | None:
         return "it may touch the release only through a model trained on the samples"
     for less in (access for access in get_args(Access) if GRANTS[access] < GRANTS[attack.access]):
         try:
-            attack.score(planted.candidates, planted.view(less), planted.knowledge(attack), RecordRng(0))
+            attack.score(planted.judged(attack), planted.view(less), planted.knowledge(attack), RecordRng(0))
         except AccessError:
             continue
         expect(False, f"declares the access {attack.access!r}, but {less!r} is enough: declare that")
@@ -144,7 +156,7 @@ def stays_within_its_access(subject: _Subject) -> str | None:
 def finds_planted_members(subject: _Subject) -> str | None:
     if (reason := _cannot_be_planted(subject)) is not None:
         return reason
-    found = auc(subject.base(), subject.planted.membership)
+    found = auc(subject.base(), subject.membership())
     expect(
         found > MEMORISED_AUC,
         f"expected an AUC above {MEMORISED_AUC} where the release has memorised its members, got {found:.3f}; "
@@ -157,7 +169,7 @@ def finds_nothing_where_nothing_is(subject: _Subject) -> str | None:
     if (reason := _cannot_be_planted(subject)) is not None:
         return reason
     planted = subject.planted
-    found = auc(subject.base("never saw"), planted.membership)
+    found = auc(subject.base("never saw"), subject.membership())
     m, n = planted.members, planted.nonmembers
     # Standard deviation of the Mann-Whitney statistic where both classes are alike; ties only make it smaller.
     allowed = NULL_DEVIATIONS * float(np.sqrt((m + n + 1) / (12 * m * n)))

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.attacks.base import Attack, Knowledge, ModelRequest, TrialSpec
+from bench.attacks.base import WITH_REFERENCE, Attack, Knowledge, ModelRequest, Source, TrialSpec
+from bench.candidates import known_mask, model_records
 from bench.devices import Device
 from bench.records import Kind, Records, Schema
-from bench.release import Access, Release, View
+from bench.release import Access, Model, Release, View
 from bench.rng import generator
 from targets.memorizer import Memorizer
 
@@ -109,12 +110,12 @@ class Planted:
 
     def release(self, leak: Leak) -> Release:
         """The planted trial's networks."""
-        return self._model(self.trained_on(leak))
+        return self._release(self.trained_on(leak))
 
     def view(self, access: Access, leak: Leak = "memorised") -> View:
         """A view of the planted trial; its generated records are those that it has learnt, exactly."""
         learnt = self.trained_on(leak)
-        return View(access, self.schema, Device(), lambda: learnt.x, lambda: self._model(learnt))
+        return View(access, self.schema, Device(), lambda: learnt.x, lambda: self._release(learnt))
 
     def trial(self) -> TrialSpec:
         """The planted trial as attacks plan for it."""
@@ -124,29 +125,47 @@ class Planted:
 
     def knowledge(self, attack: Attack, leak: Leak = "memorised") -> Knowledge:
         """What this attack's declared level grants, and its models, each having memorised what it asks to train on."""
-        truth = dict(zip(self.candidates.ids.tolist(), self.membership.tolist(), strict=True))
+        known = known_mask(self.candidates.ids, self.membership, attack.known)
+        told = known if attack.knowledge == "labelled" else np.full(len(known), attack.knowledge == "labels")
+        truth = dict(zip(self.candidates.ids[told].tolist(), self.membership[told].tolist(), strict=True))
         return Knowledge(
             reference=self.roles["reference"] if attack.knowledge in WITH_REFERENCE else None,
-            membership=truth if attack.knowledge == "labels" else None,
-            models={r.name: self._model(self._asked(r, leak)) for r in attack.needs(self.trial())},
+            known=self.candidates.take(np.flatnonzero(known)) if attack.knowledge == "labelled" else None,
+            membership=truth if attack.knowledge in ("labelled", "labels") else None,
+            models={r.name: self._model(r, leak) for r in attack.needs(self.trial())},
+            members=self.members,
+            nonmembers=self.nonmembers,
         )
 
-    def _model(self, records: Records) -> Release:
+    def judged(self, attack: Attack) -> Records:
+        """The candidates whose truth the attack is not told, sorted by id."""
+        known = known_mask(self.candidates.ids, self.membership, attack.known)
+        return self.candidates.take(np.flatnonzero(~known))
+
+    def _release(self, records: Records) -> Release:
         return Release(self.target, self.networks(records), self.schema, Device())
 
-    def _asked(self, request: ModelRequest, leak: Leak) -> Records:
-        """The records of a model request: the same seeded subset for the same request."""
-        records = {
-            "samples": self.trained_on(leak),
-            "reference": self.roles["reference"],
-            "candidates": self.candidates,
-            "members": self.roles["members"],
-        }[request.source]
-        if request.size is None:
-            return records
-        index = generator(request.seed, "model records", request.source).permutation(len(records))[: request.size]
-        return records.take(np.sort(index))
+    def _model(self, request: ModelRequest, leak: Leak) -> Model:
+        """A requested model: it knows the records by heart that it would take for real ones."""
+        asked = {
+            "source": request.source,
+            "size": request.size,
+            "seed": request.seed,
+            "part": request.part,
+            "known": [request.known.members, request.known.nonmembers],
+            "against": request.against,
+        }
+        records = model_records(asked, lambda source: self._of(source, leak), self.candidates, self.membership)
+        told_apart = bool(request.known) or request.against is not None
+        if told_apart and records.labels is not None:
+            records = records.take(np.flatnonzero(records.labels == 1))
+        real = None if request.source == "samples" or told_apart else records.ids
+        learnt = records.x
+        return Model(
+            self.schema, Device(), lambda: self._release(records), (lambda: learnt) if request.samples else None, real
+        )
 
-
-WITH_REFERENCE = ("reference", "shadow", "shadow + candidates")
-"""Knowledge levels that own the reference records."""
+    def _of(self, source: Source, leak: Leak) -> Records:
+        if source == "samples":
+            return self.trained_on(leak)
+        return self.candidates if source == "candidates" else self.roles[source]

@@ -158,17 +158,28 @@ def _stack(value: Any) -> Any:
     return tuple(value) if isinstance(value, (list, tuple)) else (value,)
 
 
+def _sizes(value: Any) -> Any:
+    """One size or several; each once."""
+    return _distinct(value if isinstance(value, (list, tuple)) else (value,))
+
+
 def _distinct(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         twice = sorted({v for v in value if isinstance(v, int) and value.count(v) > 1})
         if twice:
             again = ", ".join(map(str, twice))
-            raise PydanticCustomError("distinct", "expected each seed once, got {again} again", {"again": again})
+            raise PydanticCustomError("distinct", "expected each number once, got {again} again", {"again": again})
     return tuple(value) if isinstance(value, list) else value
 
 
 Stack = Annotated[tuple[PluginEntry, ...], BeforeValidator(_stack), Field(min_length=1)]
 Seed = Annotated[int, Field(ge=0)]
+SetSize = Annotated[int, Field(ge=2)]
+SetSizes = Annotated[
+    tuple[SetSize, ...],
+    BeforeValidator(_sizes, json_schema_input_type=SetSize | list[SetSize]),
+    Field(min_length=1),
+]
 
 
 class Matrix(Strict):
@@ -204,8 +215,8 @@ class Matrix(Strict):
     """Generated records per trial, shared by every attack and metric that reads samples."""
     quality: Quality = Quality()
     """How sample quality is measured."""
-    sets: Annotated[int, Field(ge=2)] = 10
-    """Records per set where the membership of whole sets is judged."""
+    sets: SetSizes = (10,)
+    """Records per set where the membership of whole sets is judged; several sizes are a list, the first one heads."""
     resamples: Annotated[int, Field(ge=40)] = 1000
     """Bootstrap resamples behind an interval; fewer than 40 have no 2.5 % tail."""
     device: Literal["cpu", "cuda", "mps"] = "cpu"

@@ -16,8 +16,12 @@ from bench.rng import RecordRng
 NO_SET = -1
 """The set id of a record that belongs to no set."""
 
+COMPOSE_SEED = 0  # attacks and defenses on the same candidates share their sets
 
-def compose_sets(record_ids: NDArray[np.int64], membership: NDArray[Any], size: int, seed: int) -> NDArray[np.int64]:
+
+def compose_sets(
+    record_ids: NDArray[np.int64], membership: NDArray[Any], size: int, seed: int = COMPOSE_SEED
+) -> NDArray[np.int64]:
     """Set ids int64 ``(n,)``: a random partition of each class into sets of ``size``.
 
     Sets of members come first, numbered from 0; what is left over gets -1. Drawn by record id, so the order
@@ -47,6 +51,11 @@ def compose_sets(record_ids: NDArray[np.int64], membership: NDArray[Any], size: 
     return set_id
 
 
+def sets_of(set_id: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """The positions of each set's records, by ascending set id."""
+    return [np.flatnonzero(set_id == name) for name in np.unique(set_id[set_id != NO_SET])]
+
+
 def set_means(scores: NDArray[Any], membership: NDArray[Any], set_id: NDArray[np.int64]) -> tuple[Floats, Bools]:
     """Mean score per set ``(seeds, sets)`` and the membership of the sets ``(sets,)``, by ascending set id.
 
@@ -56,9 +65,8 @@ def set_means(scores: NDArray[Any], membership: NDArray[Any], set_id: NDArray[np
     values, member = checked(scores, membership)
     if set_id.shape != member.shape:
         raise InputError(f"expected {len(member)} set ids, got shape {set_id.shape}")
-    names = np.unique(set_id[set_id != NO_SET])
-    places = [np.flatnonzero(set_id == name) for name in names]
-    mixed = [int(name) for name, place in zip(names, places, strict=True) if len(np.unique(member[place])) > 1]
+    places = sets_of(set_id)
+    mixed = [int(set_id[place[0]]) for place in places if len(np.unique(member[place])) > 1]
     if mixed:
         raise InputError(f"expected sets that are all in or all out, got members and non-members in {mixed}")
     # fsum rounds once: a plain sum depends on the order and would break the ties of equal sets at random

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from bench.attacks.base import Attack, Knowledge
-from bench.release import View
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.attacks.base import WITH_REFERENCE, Attack, Knowledge
+from bench.candidates import Candidates, candidates_of
+from bench.errors import PluginError
+from bench.metrics.sets import compose_sets, sets_of
+from bench.release import Model, View
 from bench.rng import RecordRng
 from bench.steps.data import load_split
 from bench.steps.task import Job
-from bench.steps.train import load_release
-from bench.store import write_arrays, write_json
+from bench.steps.train import asked_records, load_release
+from bench.store import Artifact, write_arrays, write_json
 
 if TYPE_CHECKING:
     from bench.data.split import Split
 
+MODEL, MODEL_SAMPLES = "model/", "model samples/"  # roles of the inputs that are an attack's own models
+
 
 def compute(job: Job) -> None:
-    """Score the candidates and write record id, membership and score."""
+    """Score the candidates and write record id, membership and score; and of sets, where the attack judges those."""
     attack = cast("Attack", job.plugin("attacks", job.task.config["attack"]))
     split = load_split(job.input("data"))
-    candidates, membership = split.candidates()
+    candidates = candidates_of(split, attack)
     view = View(
         attack.access,
         split.records.schema,
@@ -30,28 +38,72 @@ def compute(job: Job) -> None:
         if job.has("train")
         else None,
     )
+    knowledge = _knowledge(job, attack, split, candidates)
     rng = RecordRng(job.task.config["seed"], "attack", attack.name)
-    scored = attack.score(candidates, view, _knowledge(job, attack, split), rng)
-    write_arrays(
-        job.folder / "scores.npz",
-        {"record_id": candidates.ids, "membership": membership, "score": scored.scores},
+    scored = attack.score(candidates.records, view, knowledge, rng)
+    arrays = {"record_id": candidates.records.ids, "membership": candidates.membership, "score": scored.scores}
+    for size in job.task.config.get("sets", ()):
+        arrays[f"set_score_{size}"] = _set_scores(attack, candidates, size, view, knowledge, rng)
+    write_arrays(job.folder / "scores.npz", arrays)
+    write_json(
+        job.folder / "result.json",
+        {"attack": attack.spec(), "diagnostics": dict(scored.diagnostics), "capped": candidates.capped},
     )
-    write_json(job.folder / "result.json", {"attack": attack.spec(), "diagnostics": dict(scored.diagnostics)})
 
 
-def _knowledge(job: Job, attack: Attack, split: Split) -> Knowledge:
+def _set_scores(
+    attack: Attack, candidates: Candidates, size: int, view: View, knowledge: Knowledge, rng: RecordRng
+) -> NDArray[np.float64]:
+    """The attack's own score of every set of one size, by ascending set id; the instrument composes the sets."""
+    set_id = compose_sets(candidates.records.ids, candidates.membership, size)
+    sets = [candidates.records.take(place) for place in sets_of(set_id)]
+    scores = np.asarray(attack.score_sets(sets, view, knowledge, rng), dtype=np.float64)
+    if scores.shape != (len(sets),) or not np.isfinite(scores).all():
+        raise PluginError(
+            f"{attack!r}: expected one finite score for each of {len(sets)} sets, got shape {scores.shape} with "
+            f"{int((~np.isfinite(scores)).sum())} that are not finite"
+        )
+    return scores
+
+
+def _knowledge(job: Job, attack: Attack, split: Split, candidates: Candidates) -> Knowledge:
     """Only what the attack's declared level grants."""
-    candidates, membership = split.candidates()
-    truth = dict(zip(candidates.ids.tolist(), membership.tolist(), strict=True))
-    models = {
-        role.removeprefix("model/"): load_release(job.input(role), job.task.references, job.device)
-        for role in job.task.inputs
-        if role.startswith("model/")
-    }
+    told = candidates.known if attack.knowledge != "labels" else candidates.records
+    truth = candidates.known_membership if attack.knowledge != "labels" else candidates.membership
     return Knowledge(
-        reference=split.role("reference")
-        if attack.knowledge in ("reference", "shadow", "shadow + candidates")
+        reference=split.role("reference") if attack.knowledge in WITH_REFERENCE else None,
+        known=candidates.known if attack.knowledge == "labelled" else None,
+        membership=dict(zip(told.ids.tolist(), truth.tolist(), strict=True))
+        if attack.knowledge in ("labelled", "labels")
         else None,
-        membership=truth if attack.knowledge == "labels" else None,
-        models=models,
+        models={
+            role.removeprefix(MODEL): _model(job, split, role.removeprefix(MODEL))
+            for role in job.task.inputs
+            if role.startswith(MODEL)
+        },
+        members=split.expected_members,
+        nonmembers=len(split.ids["members"]) + len(split.ids["nonmembers"]) - split.expected_members,
     )
+
+
+def _model(job: Job, split: Split, name: str) -> Model:
+    train = job.input(f"{MODEL}{name}")
+    drawn = job.input(f"{MODEL_SAMPLES}{name}") if job.has(f"{MODEL_SAMPLES}{name}") else None
+
+    def samples(artifact: Artifact) -> NDArray[Any]:
+        return artifact.arrays("samples.npz")["samples"]
+
+    return Model(
+        split.records.schema,
+        job.device,
+        lambda: load_release(train, job.task.references, job.device),
+        None if drawn is None else (lambda: samples(drawn)),
+        _trained_on(train.json("config.json")["records"], split),
+    )
+
+
+def _trained_on(asked: dict[str, Any], split: Split) -> NDArray[np.int64] | None:
+    """Ids of the records behind a model, where they are records of the split and nothing else."""
+    if asked["source"] == "samples" or asked["against"] is not None or any(asked["known"]):
+        return None
+    return asked_records(asked, split, None).ids

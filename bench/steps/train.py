@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from bench.attacks.base import Source
+from bench.candidates import model_records
 from bench.devices import Device
 from bench.errors import StoreError
 from bench.records import Records, Schema
-from bench.rng import generator
 from bench.steps.data import load_split
 from bench.steps.task import Job, load_plugin
 from bench.store import Artifact, write_arrays, write_json
@@ -27,10 +27,12 @@ if TYPE_CHECKING:
 
 def compute(job: Job) -> None:
     """Train, and write weights, history, snapshots and the run's facts."""
+    from targets.decision import decision_thresholds
     from targets.training import train
 
     request = request_of(job)
     result = train(request)
+    completed = result.status == "completed"
     write_json(
         job.folder / "result.json",
         {
@@ -39,6 +41,7 @@ def compute(job: Job) -> None:
             "schema": request.records.schema.to_json(),
             "expected_records": request.expected_records,
             "claim": result.claim.model_dump(mode="json") if result.claim else None,
+            "thresholds": decision_thresholds(request, result.networks) if completed else (),
         },
     )
     write_json(job.folder / "config.json", dict(job.task.config))
@@ -47,7 +50,7 @@ def compute(job: Job) -> None:
         job.folder / "snapshots.npz",
         {"steps": np.asarray(result.snapshot_steps, np.int64), "records": result.snapshots},
     )
-    if result.status == "completed":
+    if completed:
         save_networks(job, result.networks)
 
 
@@ -82,19 +85,29 @@ def request_of(job: Job) -> TrainingRequest:
 
 def _records(job: Job, split: Split, asked: Mapping[str, Any]) -> tuple[Records, int]:
     """The records to train on, and how many of them are public knowledge."""
-    source: Source = asked["source"]
-    if source == "members":
+    if asked["source"] == "members":
         return split.role("members"), split.expected_members
-    if source == "samples":
-        records = samples_as_records(job.input("sample"), split.records.schema)
-    elif source == "reference":
-        records = split.role("reference")
-    else:
-        records, _ = split.candidates()
-    if asked.get("size") is not None:
-        index = generator(asked["seed"], "model records", source).permutation(len(records))[: asked["size"]]
-        records = records.take(np.sort(index))
+    records = asked_records(asked, split, job.input("sample") if job.has("sample") else None)
     return records, len(records)
+
+
+def asked_records(asked: Mapping[str, Any], split: Split, sample: Artifact | None) -> Records:
+    """The records that a model of an attack trains on, out of a split or of a trial's generated records.
+
+    Raises:
+        InputError: there are fewer than asked for.
+        StoreError: it asks for generated records, and there are none.
+    """
+    candidates, membership = split.candidates()
+
+    def of(source: Source) -> Records:
+        if source == "samples":
+            if sample is None:
+                raise StoreError("expected generated records for a model that trains on some, got none")
+            return samples_as_records(sample, split.records.schema)
+        return candidates if source == "candidates" else split.role(source)
+
+    return model_records(asked, of, candidates, membership)
 
 
 def samples_as_records(artifact: Artifact, schema: Schema) -> Records:
@@ -135,7 +148,8 @@ def load_release(artifact: Artifact, references: Mapping[str, str], device: Devi
     except StoreError as error:
         raise StoreError(f"{artifact.folder}: {error}") from error
     set_mode(networks, train=False)
-    return Release(context.target, networks, context.schema, device)
+    thresholds = tuple(artifact.json("result.json")["thresholds"])
+    return Release(context.target, networks, context.schema, device, thresholds)
 
 
 def _context(

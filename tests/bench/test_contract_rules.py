@@ -207,7 +207,7 @@ def test_planted_models_have_memorised_what_they_ask_for() -> None:
         def needs(self, trial: TrialSpec) -> tuple[ModelRequest, ...]:
             return (ModelRequest("m", {"name": "dcgan"}, "reference", size=10, seed=3),)
 
-    first, second = (SMALL.knowledge(Shadowed()).models["m"] for _ in range(2))
+    first, second = (SMALL.knowledge(Shadowed()).models["m"].release for _ in range(2))
     x = SMALL.roles["reference"].floats()
     assert first.decision(x).sum() == 10
     assert np.array_equal(first.decision(x), second.decision(x))

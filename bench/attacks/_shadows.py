@@ -1,0 +1,70 @@
+"""Banks of shadow models, trained like the target on other records; attacks that ask for one share its trainings."""
+
+from __future__ import annotations
+
+from bench.attacks.base import ModelRequest, Source, TrialSpec
+
+UNDEFENDED = ({"name": "none"},)
+
+
+def offline_bank(
+    trial: TrialSpec, models: int, *, defended: bool = True, samples: bool = False
+) -> tuple[ModelRequest, ...]:
+    """Shadows ``offline-0``... on random subsets of the reference records: no candidate is in any of them.
+
+    Args:
+        trial: the attacked trial; each shadow trains on as many records as it, since another number overfits
+            differently, and whatever the trial's seed, so that its seeds share the bank.
+        models: how many.
+        defended: whether they are trained under the trial's own defense stack, or undefended.
+        samples: whether records are generated from them too.
+    """
+    return _bank("offline", "reference", trial.sizes["reference"], trial, models, defended, samples)
+
+
+def online_bank(
+    trial: TrialSpec, models: int, *, defended: bool = True, samples: bool = False
+) -> tuple[ModelRequest, ...]:
+    """Shadows ``online-0``... on random subsets of the candidates, each of which is in some and out of others.
+
+    The arguments are those of ``offline_bank``.
+    """
+    n = trial.sizes["members"] + trial.sizes["nonmembers"]
+    return _bank("online", "candidates", n, trial, models, defended, samples)
+
+
+def too_few_reference(name: str, trial: TrialSpec, times: float = 1) -> str | None:
+    """Why a bank cannot be drawn from the reference records, or None.
+
+    Args:
+        name: of the attack.
+        trial: the attacked trial.
+        times: how many times the size of a shadow's training set the reference must have.
+    """
+    need = int(times * trial.members)
+    if trial.sizes["reference"] >= need:
+        return None
+    return (
+        f"{name} trains shadows on {trial.members} reference records each, as many as the target's, and needs "
+        f"{need} in all; there are {trial.sizes['reference']}"
+    )
+
+
+def _bank(
+    name: str, source: Source, available: int, trial: TrialSpec, models: int, defended: bool, samples: bool
+) -> tuple[ModelRequest, ...]:
+    # Cut from one shuffle, subsets are disjoint, and each record is in about equally many of them.
+    parts = max(1, available // trial.members)
+    return tuple(
+        ModelRequest(
+            f"{name}-{k}",
+            trial.target,
+            source,
+            None if defended else UNDEFENDED,
+            trial.members,
+            seed=k // parts,
+            part=k % parts,
+            samples=samples,
+        )
+        for k in range(models)
+    )

@@ -1,0 +1,147 @@
+"""Which candidates an attack judges, which of them it is told the truth of, and which records a model trains on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.attacks.base import Attack, Shares, Source
+from bench.data.split import Split
+from bench.errors import InputError
+from bench.records import Records
+from bench.rng import RecordRng, generator
+
+CHOICE_SEED = 0  # the same candidates for every trial, so that its seeds can be compared
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """An attack's candidates.
+
+    Attributes:
+        records: those to judge, sorted by id.
+        membership: bool ``(n,)``, which of them are members.
+        known: those whose truth the attacker is told, sorted by id.
+        known_membership: bool, which of those are members.
+        capped: whether some candidates are neither.
+    """
+
+    records: Records
+    membership: NDArray[np.bool_]
+    known: Records
+    known_membership: NDArray[np.bool_]
+    capped: bool
+
+
+def candidates_of(split: Split, attack: Attack) -> Candidates:
+    """The candidates of a split as an attack gets to judge them.
+
+    Raises:
+        InputError: its shares leave no member or no non-member to judge.
+    """
+    everyone, membership = split.candidates()
+    known = known_mask(everyone.ids, membership, attack.known)
+    judged = ~known & _capped_mask(everyone.ids, membership & ~known, ~membership & ~known, attack.cap)
+    for what, mask in (("member", membership), ("non-member", ~membership)):
+        if mask.any() and not (judged & mask).any():
+            raise InputError(f"{attack!r}: expected shares of known candidates that leave a {what} to judge, got none")
+    return Candidates(
+        everyone.take(np.flatnonzero(judged)),
+        membership[judged],
+        everyone.take(np.flatnonzero(known)),
+        membership[known],
+        bool((~judged & ~known).any()),
+    )
+
+
+def judged_candidates(split: Split, attack: Attack) -> int:
+    """How many candidates an attack judges; no record is read."""
+    members, nonmembers = len(split.ids["members"]), len(split.ids["nonmembers"])
+    left = members + nonmembers - round(attack.known.members * members) - round(attack.known.nonmembers * nonmembers)
+    return left if attack.cap is None else min(attack.cap, left)
+
+
+def known_mask(ids: NDArray[np.int64], membership: NDArray[np.bool_], shares: Shares) -> NDArray[np.bool_]:
+    """The candidates whose truth is told, bool ``(n,)``: shares of each class, drawn by record id."""
+    return _drawn(ids, "known", {True: shares.members, False: shares.nonmembers}, membership)
+
+
+def _capped_mask(
+    ids: NDArray[np.int64], members: NDArray[np.bool_], nonmembers: NDArray[np.bool_], cap: int | None
+) -> NDArray[np.bool_]:
+    """At most ``cap`` candidates in the proportion of the classes, at least one of each; None: all."""
+    n = int(members.sum() + nonmembers.sum())
+    if cap is None or cap >= n:
+        return np.ones(len(ids), dtype=np.bool_)
+    some = np.flatnonzero(members | nonmembers)
+    found = np.zeros(len(ids), dtype=np.bool_)
+    found[some] = _drawn(ids[some], "cap", {True: cap / n, False: cap / n}, members[some], least=1)
+    return found
+
+
+def _drawn(
+    ids: NDArray[np.int64],
+    purpose: str,
+    shares: Mapping[bool, float],
+    membership: NDArray[np.bool_],
+    least: int = 0,
+) -> NDArray[np.bool_]:
+    """A share of each class, by a draw per record id, so that the other records do not matter."""
+    mask = np.zeros(len(ids), dtype=np.bool_)
+    if not any(shares.values()):
+        return mask
+    draw = RecordRng(CHOICE_SEED, purpose).uniform(ids)
+    for member, share in shares.items():
+        place = np.flatnonzero(membership == member)
+        size = max(least, round(share * len(place)))
+        mask[place[np.lexsort((ids[place], draw[place]))][:size]] = True
+    return mask
+
+
+def model_records(
+    asked: Mapping[str, Any],
+    of: Callable[[Source], Records],
+    candidates: Records,
+    membership: NDArray[np.bool_],
+) -> Records:
+    """The records that a model of an attack trains on.
+
+    Args:
+        asked: ``source``, ``size``, ``seed``, ``part``, ``known`` and ``against`` as ``ModelRequest`` has them.
+        of: the records of a source.
+        candidates, membership: all candidates, and which of them are members.
+
+    Raises:
+        InputError: there are fewer records than asked for.
+    """
+    found = of(asked["source"])
+    if asked.get("size") is not None:
+        size, first = asked["size"], asked["part"] * asked["size"]
+        if len(found) < first + size:
+            raise InputError(
+                f"expected at least {first + size} records of {asked['source']} for a model's {size} records, got "
+                f"{len(found)}; ask for more of them in the matrix"
+            )
+        order = generator(asked["seed"], "model records", asked["source"]).permutation(len(found))
+        found = found.take(np.sort(order[first : first + size]))
+    shares = Shares(*asked["known"])
+    if not shares and asked["against"] is None:
+        return found
+    known = known_mask(candidates.ids, membership, shares)
+    real = [found, candidates.take(np.flatnonzero(known & membership))]
+    fake = [candidates.take(np.flatnonzero(known & ~membership))]
+    if asked["against"] is not None:
+        fake.append(of(asked["against"]))
+    return _told_apart(real, fake)
+
+
+def _told_apart(real: list[Records], fake: list[Records]) -> Records:
+    """Records labelled 1 and 0, with ids of their own, since generated records have none that mean anything."""
+    x = np.concatenate([part.x for part in (*real, *fake)])
+    labels = np.repeat(np.array([1, 0]), [sum(map(len, real)), sum(map(len, fake))])
+    schema = replace(real[0].schema, classes=2, class_shares=())
+    return Records(np.arange(len(x), dtype=np.int64), x, labels, schema)

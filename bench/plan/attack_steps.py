@@ -1,0 +1,127 @@
+"""The cells of a plan: an attack on a trial, with the models that it asks for."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from bench import registry
+from bench.attacks.base import Attack, ModelRequest, TrialSpec
+from bench.candidates import judged_candidates
+from bench.plan.graph import PlannedCell, PlannedData, PlannedTrial, Step
+from bench.plan.steps import StepMaker
+from bench.plugin import Plugin
+from bench.release import GRANTS
+from bench.rng import derive_seed
+from defenses.base import Defense, stack_refuses
+from targets.base import Target
+
+
+def trial_spec(make: StepMaker, data: PlannedData, target: Target, stack: tuple[Defense, ...], seed: int) -> TrialSpec:
+    """What attacks may know of a trial when they plan."""
+    return TrialSpec(
+        schema=data.schema,
+        members=data.split.expected_members,
+        sizes={role: len(ids) for role, ids in data.split.ids.items()},
+        target=target.spec(),
+        defenses=tuple(d.spec() for d in stack),
+        seed=seed,
+        samples=make.resolved.matrix.samples,
+        updates=any(d.releases_updates for d in stack),
+    )
+
+
+def plan_cell(
+    make: StepMaker,
+    data: PlannedData,
+    target: Target,
+    stack: tuple[Defense, ...],
+    trial: PlannedTrial,
+    attack: Attack,
+    name: str,
+) -> PlannedCell:
+    """One attack on one trial; where it cannot be, the cell says why."""
+    if trial.refused:
+        return PlannedCell(trial, attack, name, "", None)
+    spec = trial_spec(make, data, target, stack, trial.seed)
+    if (reason := attack.not_applicable(spec, frozenset(target.roles))) is not None:
+        return PlannedCell(trial, attack, name, reason, None)
+    requests = attack.needs(spec)
+    if target.brought and any(r.target["name"] == target.name for r in requests):
+        # "Trained" once more it would be the very target, and the target is never among its own references.
+        reason = f"{attack.name} trains models like the target, and {target.name} was trained elsewhere"
+        return PlannedCell(trial, attack, name, reason, None)
+    upstream: dict[str, Step] = {"data": data.step}
+    grants = GRANTS[attack.access]
+    if attack.reads_samples and "samples" in grants:
+        upstream["sample"] = trial.steps["sample"]
+    if grants & {"latent", "decision", "white_box", "updates"}:
+        upstream["train"] = trial.steps["train"]
+    models: list[Step] = []
+    for request in requests:
+        planned = _model(make, data, trial, stack, request)
+        if isinstance(planned, str):
+            return PlannedCell(trial, attack, name, f"{attack.name} trains {request.name}: {planned}", None)
+        model, drawn = planned
+        models.append(model)
+        upstream[f"model/{request.name}"] = model
+        if drawn is not None:
+            upstream[f"model samples/{request.name}"] = drawn
+    config: dict[str, Any] = {
+        "attack": attack.spec(),
+        "seed": trial.seed,
+        "device": make.resolved.matrix.device,
+        "profile": attack.name,
+    }
+    if attack.scores_sets:
+        config["sets"] = list(make.resolved.matrix.sets)
+    label = f"attack {trial.dataset}/{trial.target}/{trial.defense}/{trial.seed}/{name}"
+    step = make.add("attack", config, upstream, [("attacks", attack)], label, _judged(make, data, attack))
+    return PlannedCell(trial, attack, name, "", step, tuple(models))
+
+
+def _judged(make: StepMaker, data: PlannedData, attack: Attack) -> int:
+    """How many candidates an attack judges; counted once for all trials of a data set."""
+    key = (data.label, attack)
+    if key not in make.judged:
+        make.judged[key] = judged_candidates(data.split, attack)
+    return make.judged[key]
+
+
+def _model(
+    make: StepMaker, data: PlannedData, trial: PlannedTrial, stack: tuple[Defense, ...], request: ModelRequest
+) -> tuple[Step, Step | None] | str:
+    """The training of a requested model, and the step that samples from it; or why it cannot be trained."""
+    base_dir = make.resolved.base_dir
+    target = cast("Target", _class(make, "targets", str(request.target["name"])).from_spec(request.target)).at(base_dir)
+    if request.defenses is not None:
+        stack = tuple(
+            cast("Defense", _class(make, "defenses", str(d["name"])).from_spec(d)).at(base_dir)
+            for d in request.defenses
+        )
+    labelled = bool(request.known) or request.against is not None
+    if not labelled and (reason := stack_refuses(stack, target, data.schema)) is not None:
+        return reason
+    records: dict[str, Any] = {
+        "source": request.source,
+        "size": request.size,
+        "seed": derive_seed(request.seed, "model records"),
+        "part": request.part,
+        "against": request.against,
+        "known": [request.known.members, request.known.nonmembers],
+    }
+    # A seed of the model's own: with the trial's, an attacker's network of the same shape would start from the
+    # very weights that the target started from.
+    seed = derive_seed(request.seed, "model", request.name)
+    extra = {"sample": trial.steps["sample"]} if "samples" in (request.source, request.against) else {}
+    who = f"{trial.dataset}/{trial.target}/{trial.defense}"
+    label = f"train {request.name} for {f'{who}/{trial.seed}' if extra else who}"
+    step, _ = make.train(data, target, stack, seed, records, extra, 0, label)
+    if not request.samples:
+        return step, None
+    return step, make.sample(data, step, target, stack, f"sample {request.name} for {who}")
+
+
+def _class(make: StepMaker, kind: registry.Kind, name: str) -> type[Plugin]:
+    """The class of a requested model's plugin: the matrix's own, which may be a file's, or a registered one."""
+    stacks = make.resolved.defenses if kind == "defenses" else (make.resolved.targets,)
+    return next((type(p) for stack in stacks for p in stack if p.name == name), None) or registry.get(kind, name)
