@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,12 @@ from bench.metrics.quality import QualityRecord
 from bench.metrics.stability import StabilityRecord, stability_of_history
 from bench.metrics.table_quality import TableQualityRecord
 from bench.plan.findings import DIVERGED
-from bench.plan.graph import Plan, PlannedCell, PlannedLines, PlannedTrial, Step
+from bench.plan.graph import Plan, PlannedCell, PlannedData, PlannedLines, PlannedTrial, Step
 from bench.plan.status import State, cell_state, step_states
+from bench.records import Records
 from bench.results import Cell, CellStatus, Cost, Lines, PrivacyClaim, Results, Trial, TrialStatus
 from bench.stamp import make_stamp
+from bench.steps.attack import MODEL_SAMPLES, SET_SCORE
 from bench.store import Artifact, Store
 
 SHEET = 64  # generated records shown per trial
@@ -41,6 +43,7 @@ def collect(resolved: ResolvedMatrix, plan: Plan, store: Store) -> Results:
         splits={label: dict(data.split.ids) for label, data in plan.data.items()},
         fingerprints={label: data.fingerprint for label, data in plan.data.items()},
         duplicates={label: data.split.duplicates() for label, data in plan.data.items()},
+        candidates={label: _candidates(data) for label, data in plan.data.items()},
     )
 
 
@@ -54,12 +57,16 @@ def _settings(resolved: ResolvedMatrix) -> dict[str, Any]:
     return {
         "samples": matrix.samples,
         "quality": matrix.quality.model_dump(mode="json"),
-        "sets": matrix.sets,
+        "sets": list(matrix.sets),
         "resamples": matrix.resamples,
         "device": matrix.device,
         "precision": matrix.precision,
         "seeds": list(resolved.seeds),
     }
+
+
+def _candidates(data: PlannedData) -> Callable[[], Records]:
+    return lambda: data.split.candidates()[0]
 
 
 def _cost(artifact: Artifact | None) -> Cost | None:
@@ -95,6 +102,7 @@ def _trial(trial: PlannedTrial, store: Store, states: Mapping[str, State]) -> Tr
         costs={kind: cost for kind, a in found.items() if (cost := _cost(a)) is not None},
         history=history,
         sheet=_sheet(sample),
+        samples=None if sample is None else _samples(sample),
     )
 
 
@@ -128,6 +136,11 @@ def _sheet(sample: Artifact | None) -> NDArray[np.uint8] | None:
     return None if samples is None or samples.dtype != np.uint8 else samples[:SHEET]
 
 
+def _samples(sample: Artifact) -> Callable[[], NDArray[Any]]:
+    """Read when asked: a board that is still current needs none of them."""
+    return lambda: sample.arrays("samples.npz")["samples"]
+
+
 def _stability(train: Artifact | None, quality: Artifact | None) -> StabilityRecord | None:
     """From the quality step; of a diverged training, which has none, from its history alone."""
     if quality is not None:
@@ -154,23 +167,49 @@ def _cell(cell: PlannedCell, store: Store, states: Mapping[str, State]) -> Cell:
         "control": attack.control,
         "adaptive": attack.name in trial.adaptive,
         "tuned_on_labels": attack.tuned_on_labels,
-        "capped": attack.capped,
-        "models_trained": len(cell.models),
+        "models_trained": len({step.id for step in cell.models}),
+        "models_s": _models_s(cell, store),
         "key": cell.step.key if cell.step else "",
     }
     artifact = _find(store, cell.step)
     if state != "cached" or artifact is None:
         return Cell(**common)
     arrays = artifact.arrays("scores.npz")
+    result = artifact.json("result.json")
     return Cell(
         **common,
+        capped=result["capped"],
+        known=result["known"],
         artifact=artifact.digest,
         cost=_cost(artifact),
-        diagnostics=artifact.json("result.json")["diagnostics"],
+        diagnostics=result["diagnostics"],
         record_ids=arrays["record_id"],
         membership=arrays["membership"],
         scores=arrays["score"].astype(np.float64),
+        set_scores={
+            int(name.removeprefix(SET_SCORE)): each.astype(np.float64)
+            for name, each in arrays.items()
+            if name.startswith(SET_SCORE)
+        },
     )
+
+
+def _models_s(cell: PlannedCell, store: Store) -> float | None:
+    """Seconds behind the models of a cell; None where one of them is not there, or what it cost was not kept."""
+    if cell.step is None:
+        return None
+    drawn = (step for role, step in cell.step.upstream.items() if role.startswith(MODEL_SAMPLES))
+    steps = {step.id: step for step in (*cell.models, *drawn)}
+    return _sum(cost.wall_s if (cost := _cost(_find(store, step))) else None for step in steps.values())
+
+
+def _sum(seconds: Iterable[float | None]) -> float | None:
+    total = 0.0
+    for each in seconds:
+        if each is None:
+            return None
+        total += each
+    return total
 
 
 def _lines(lines: PlannedLines, store: Store) -> Lines:

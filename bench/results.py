@@ -5,7 +5,7 @@ Nothing here computes a metric; figures come from ``bench.metrics``. What a run 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bench.metrics.quality import QualityRecord
     from bench.metrics.stability import StabilityRecord
     from bench.metrics.table_quality import TableQualityRecord
+    from bench.records import Records
 
 TrialStatus = Literal["completed", "diverged", "failed", "blocked", "not_applicable", "missing"]
 CellStatus = Literal["completed", "diverged", "failed", "blocked", "not_applicable", "missing"]
@@ -85,6 +86,7 @@ class Trial:
         costs: step kind (``train``, ``sample``, ``quality``) -> its cost.
         history: column name -> array over training steps (losses, gradient norms), for plots.
         sheet: uint8 ``(n, c, h, w)``, the first few generated records; None for tables.
+        samples: reads all generated records as stored, ``(n, *shape)``; None where there are none.
     """
 
     dataset: str
@@ -102,6 +104,7 @@ class Trial:
     costs: Mapping[str, Cost] = field(default_factory=dict)
     history: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     sheet: NDArray[np.uint8] | None = None
+    samples: Callable[[], NDArray[Any]] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -112,10 +115,15 @@ class Cell:
         access, knowledge: as the attack declares them.
         control: a control of the instrument (never in a headline).
         adaptive: whether the attack is one that the trial's defense names as adaptive.
-        models_trained: how many models the attack trained for itself.
+        models_trained: how many models the attack asked for.
+        models_s: seconds that training and sampling those took, whichever other attacks share them; None where that
+            is not known.
         tuned_on_labels, capped: flags that the attack's result carries.
+        known: number of candidates whose truth the attacker was told, and which it does not judge.
         diagnostics: figures that the attack reports of itself (`blind`: its permutation p-value).
         record_ids, membership, scores: ``(n,)`` each, sorted by record id; empty when not completed.
+        set_scores: set size -> ``(sets,)``, the attack's own score of each set that ``compose_sets`` makes of its
+            candidates, by ascending set id; empty where it has no score of its own for sets.
     """
 
     dataset: str
@@ -131,7 +139,9 @@ class Cell:
     adaptive: bool = False
     tuned_on_labels: bool = False
     capped: bool = False
+    known: int = 0
     models_trained: int = 0
+    models_s: float | None = None
     diagnostics: Mapping[str, float] = field(default_factory=dict)
     key: str = ""
     artifact: str = ""
@@ -139,6 +149,7 @@ class Cell:
     record_ids: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     membership: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
     scores: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0, np.float64))
+    set_scores: Mapping[int, NDArray[np.float64]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -171,6 +182,7 @@ class Results:
         splits: data set label -> split name -> record ids, as published in index files.
         fingerprints: data set label -> sha256 of its records.
         duplicates: data set label -> number of exact duplicates across the split.
+        candidates: data set label -> reads its members and non-members.
     """
 
     name: str
@@ -183,3 +195,4 @@ class Results:
     splits: Mapping[str, Mapping[str, NDArray[np.int64]]]
     fingerprints: Mapping[str, str]
     duplicates: Mapping[str, int]
+    candidates: Mapping[str, Callable[[], Records]] = field(default_factory=dict)

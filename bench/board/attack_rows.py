@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from bench.board import flags
 from bench.board.columns import INTERVALS, MEASURES
 from bench.board.flags import Flag
+from bench.board.set_readings import Composer, SetReading
 from bench.errors import PluginError
 from bench.metrics.intervals import PrivacySummary, summarise
-from bench.metrics.sets import compose_sets
 from bench.results import Cell, Results
 from bench.rng import derive_seed
 
@@ -48,10 +48,12 @@ class AttackRow:
     Attributes:
         cells: all its cells, a seed each; ``completed`` are those that count.
         status, reason: of the cells together; ``reason`` is empty when every cell was completed.
-        record_ids, membership, set_id: ``(n,)``; empty when nothing was completed.
+        record_ids, membership: ``(n,)``; empty when nothing was completed.
         scores: ``(seeds, n)``, seeds in the order of ``completed``.
-        summary: None when nothing was completed.
+        sets: a reading per size of sets, the matrix's first size first; empty when nothing was completed.
+        summary: None when nothing was completed; its set columns are those of the first size.
         attack_s: mean seconds of one cell, or None.
+        models_s: mean seconds behind the models that one cell asked for, or None.
     """
 
     dataset: str
@@ -68,10 +70,11 @@ class AttackRow:
     completed: tuple[Cell, ...]
     record_ids: NDArray[np.int64]
     membership: NDArray[np.bool_]
-    set_id: NDArray[np.int64]
     scores: NDArray[np.float64]
+    sets: tuple[SetReading, ...]
     summary: PrivacySummary | None
     attack_s: float | None
+    models_s: float | None
     flags: tuple[Flag, ...] = ()
 
     @property
@@ -106,7 +109,14 @@ class AttackRow:
             "reason": self.reason,
             "control": self.control,
             "models_trained": max(cell.models_trained for cell in self.cells),
+            "known": self.completed[0].known if self.completed else None,
+            "models_s": self.models_s,
         }
+
+    def set_columns(self) -> list[dict[str, Any]]:
+        """The rows of ``sets.csv``."""
+        place = {"dataset": self.dataset, "target": self.target, "defense": self.defense, "attack": self.attack}
+        return [{**place, **reading.columns(), "control": self.control} for reading in self.sets]
 
 
 _SUMMARY_COLUMNS = (
@@ -128,40 +138,46 @@ def attack_rows(results: Results) -> tuple[AttackRow, ...]:
     groups: dict[tuple[str, str, str, str], list[Cell]] = {}
     for cell in results.cells:
         groups.setdefault((cell.dataset, cell.target, cell.defense, cell.attack), []).append(cell)
-    composed: dict[tuple[str, bytes, bytes], NDArray[np.int64]] = {}
-    summaries: dict[tuple[str, ...], PrivacySummary] = {}
-    return tuple(_attack_row(cells, results, composed, summaries) for cells in groups.values())
+    composer = Composer(results.settings["sets"])
+    known: dict[tuple[str, ...], _Measured] = {}
+    return tuple(_attack_row(cells, results, composer, known) for cells in groups.values())
+
+
+class _Measured(NamedTuple):
+    summary: PrivacySummary
+    sets: tuple[SetReading, ...]
+
+
+def _measured(
+    cells: Sequence[Cell],
+    scores: NDArray[np.float64],
+    results: Results,
+    composer: Composer,
+    known: dict[tuple[str, ...], _Measured],
+) -> _Measured:
+    """The figures of completed cells, by the artifacts that hold their scores."""
+    # A control sees no release, so all rows of a data set share its artifacts: resample them once.
+    first, resamples = cells[0], int(results.settings["resamples"])
+    shared = (first.dataset, *(cell.artifact for cell in cells))
+    if not all(shared) or shared not in known:
+        seed = bootstrap_seed(first.dataset)
+        sets = composer.readings(cells, scores, seed, resamples)
+        known[shared] = _Measured(summarise(scores, first.membership, sets[0].summary, seed, resamples), sets)
+    return known[shared]
 
 
 def _attack_row(
     cells: Sequence[Cell],
     results: Results,
-    composed: dict[tuple[str, bytes, bytes], NDArray[np.int64]],
-    summaries: dict[tuple[str, ...], PrivacySummary],
+    composer: Composer,
+    known: dict[tuple[str, ...], _Measured],
 ) -> AttackRow:
     first = cells[0]
     done = tuple(cell for cell in cells if cell.status == "completed")
     _same_candidates(done)
-    summary, set_id = None, np.zeros(0, np.int64)
-    scores = np.zeros((0, 0))
-    if done:
-        scores = np.stack([cell.scores for cell in done])
-        # Attacks and defenses on the same candidates share their sets: the seed names the data set only.
-        ids, membership = done[0].record_ids, done[0].membership
-        same = (first.dataset, ids.tobytes(), membership.tobytes())
-        if same not in composed:
-            size, seed = int(results.settings["sets"]), derive_seed(0, "sets", first.dataset)
-            composed[same] = compose_sets(ids, membership, size, seed)
-        set_id = composed[same]
-        # A control sees no release, so all rows of a data set share its artifacts: resample them once.
-        shared = (first.dataset, *(cell.artifact for cell in done))
-        summary = summaries.get(shared) if all(shared) else None
-        if summary is None:
-            resamples = int(results.settings["resamples"])
-            summary = summarise(scores, membership, set_id, bootstrap_seed(first.dataset), resamples)
-            summaries[shared] = summary
+    scores = np.stack([cell.scores for cell in done]) if done else np.zeros((0, 0))
+    measured = _measured(done, scores, results, composer, known) if done else None
     status, reason = joint_status((cell.status, cell.seed, cell.reason) for cell in cells)
-    seconds = [cell.cost.wall_s for cell in done if cell.cost is not None]
     row = AttackRow(
         *(first.dataset, first.target, first.defense, first.attack, first.access, first.knowledge),
         adaptive=first.adaptive,
@@ -172,12 +188,18 @@ def _attack_row(
         completed=done,
         record_ids=done[0].record_ids if done else np.zeros(0, np.int64),
         membership=done[0].membership if done else np.zeros(0, np.bool_),
-        set_id=set_id,
         scores=scores,
-        summary=summary,
-        attack_s=float(np.mean(seconds)) if seconds else None,
+        sets=measured.sets if measured else (),
+        summary=measured.summary if measured else None,
+        attack_s=_mean(cell.cost.wall_s for cell in done if cell.cost is not None),
+        models_s=_mean(cell.models_s for cell in done if cell.models_s is not None),
     )
     return replace(row, flags=_raised(row))
+
+
+def _mean(seconds: Iterable[float]) -> float | None:
+    values = list(seconds)
+    return float(np.mean(values)) if values else None
 
 
 def bootstrap_seed(dataset: str) -> int:

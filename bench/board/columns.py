@@ -1,4 +1,4 @@
-"""The columns of the three CSV files, in their order, and which of them a comparison leaves out.
+"""The columns of the four CSV files, in their order, and which of them a comparison leaves out.
 
 The order up to each ``EXTRA`` is the published interface; a new column goes to the end.
 """
@@ -9,6 +9,7 @@ VOLATILE = frozenset(
     {
         "train_s",
         "attack_s",
+        "models_s",
         "sample_s",
         "quality_s",
         "samples_per_s",
@@ -149,8 +150,31 @@ ATTACKS = (
     "realised_fpr_at_1pct",
     "realised_fpr_at_0_1pct",
     "tied_fraction",
+    "known",
+    "models_s",
 )
-"""``attacks.csv``: a row per data set x target x defense x attack."""
+"""``attacks.csv``: a row per data set x target x defense x attack.
+
+``models_s`` is what training and sampling the models that an attack asks for cost, whoever else shares them: a shared
+model is counted in every attack that uses it, so the column does not add up over attacks.
+"""
+
+SET_MEASURES = ("set_auc", "set_accuracy", "mean_set_auc")
+"""What is measured of sets of one size, with intervals; ``mean_set_auc`` is by the mean score of a set's records."""
+
+SETS = (
+    *ROW,
+    "attack",
+    "size",
+    "member_sets",
+    "nonmember_sets",
+    "seeds",
+    "own_score",
+    *(measure + ending for measure in SET_MEASURES for ending in INTERVALS),
+    "set_accuracy_chance",
+    "control",
+)
+"""``sets.csv``: a row per completed row of ``attacks.csv`` and size of sets."""
 
 QUALITY = (
     "kid",

@@ -16,13 +16,14 @@ import numpy as np
 from bench.board.columns import VOLATILE, VOLATILE_KEYS
 from bench.errors import MissingError, StoreError
 
-CSV_FILES = ("leaderboard.csv", "attacks.csv", "trials.csv")
+CSV_FILES = ("leaderboard.csv", "attacks.csv", "sets.csv", "trials.csv")
+NEWER = frozenset({"sets.csv"})  # a board of an older version has none
 
 
 def digest(folder: Path) -> str:
     """The sha256, in hex, of a results folder's content without its volatile columns and keys.
 
-    Covers ``leaderboard.json``, the three CSV files, the arrays in ``scores/`` and the index files in
+    Covers ``leaderboard.json``, the four CSV files, the arrays in ``exposure/`` and ``scores/`` and the index files in
     ``splits/``; pictures, pages and Markdown are drawn from these and left out.
 
     Raises:
@@ -43,11 +44,14 @@ def digest(folder: Path) -> str:
 def _parts(folder: Path) -> Iterator[tuple[str, bytes]]:
     yield "leaderboard.json", _json(folder / "leaderboard.json")
     for name in CSV_FILES:
+        if name in NEWER and not (folder / name).is_file():
+            continue
         if not (folder / name).is_file():
             raise MissingError(f"expected {name} in {folder}, but it is not there: write the board again")
         yield name, _csv(folder / name)
-    for path in _sorted(folder, "scores/*.npz"):
-        yield path.relative_to(folder).as_posix(), _npz(path)
+    for pattern in ("exposure/*.npz", "scores/*.npz"):
+        for path in _sorted(folder, pattern):
+            yield path.relative_to(folder).as_posix(), _npz(path)
     for path in _sorted(folder, "splits/**/*"):
         yield path.relative_to(folder).as_posix(), path.read_bytes()
 

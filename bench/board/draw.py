@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.board import plots
+from bench.board.exposure import RowExposure
 from bench.board.names import slug
 from bench.board.rows import Board, Row
 from bench.board.words import number
@@ -32,6 +33,8 @@ class Drawn:
 
     scatters: tuple[Picture, ...] = ()
     rocs: tuple[Picture, ...] = ()
+    exposed: tuple[Picture | None, ...] = ()
+    """A picture per ``board.exposures``; None for tables."""
     sheets: tuple[Picture, ...] = ()
     curves: tuple[Picture, ...] = ()
 
@@ -44,6 +47,7 @@ def write_plots(board: Board, folder: Path) -> Drawn:
     return Drawn(
         scatters=tuple(picture for picture in scatters if picture is not None),
         rocs=tuple(picture for row in board.rows if (picture := _roc(board, row, folder)) is not None),
+        exposed=tuple(_exposed(exposure, folder) for exposure in board.exposures),
         sheets=tuple(picture for row in board.rows for picture in _sheets(row, folder)),
         curves=tuple(picture for row in board.rows if (picture := _curves(row, folder)) is not None),
     )
@@ -104,6 +108,22 @@ def _roc(board: Board, row: Row, folder: Path) -> Picture | None:
     file = f"plots/roc-{slug(*row.place)}.png"
     plots.draw_roc(folder / file, row.label, lines, realised)
     return Picture(file, row.label, f"ROC curves; AUC: {', '.join(said)}.")
+
+
+def _exposed(exposure: RowExposure, folder: Path) -> Picture | None:
+    near, found = exposure.nearest, exposure.found
+    if near is None or near.records.schema.kind != "image":
+        return None
+    pairs = [
+        plots.Pair(member, sample, f"exposure\n{number(found.exposure[place])}")
+        for member, sample, place in zip(near.records.x, near.samples, exposure.top, strict=True)
+    ]
+    row = exposure.row
+    file = f"plots/exposed-{slug(*row.place)}.png"
+    plots.draw_pairs(folder / file, pairs)
+    said = ", ".join(f"{found.record_ids[place]} ({number(found.exposure[place])})" for place in exposure.top)
+    alt = f"The most exposed members of {row.label}, each above the generated sample nearest to it: records {said}."
+    return Picture(file, row.label, alt)
 
 
 def _sheets(row: Row, folder: Path) -> list[Picture]:

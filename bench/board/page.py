@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from bench.board import controls, words
+from bench.board import controls, sections, words
 from bench.board.attack_rows import AttackRow
 from bench.board.draw import Drawn
 from bench.board.flags import EXPLANATIONS, split_distinguishable
@@ -45,7 +45,10 @@ def render(board: Board, drawn: Drawn) -> str:
         controls=_controls(board),
         idle=list(_idle(board)),
         scatters=drawn.scatters,
+        sizes=results.settings["sets"],
+        sets=sections.sets(board),
         rocs=drawn.rocs,
+        exposed=[sections.exposed(*each) for each in zip(board.exposures, drawn.exposed, strict=True)],
         sheets=drawn.sheets,
         curves=drawn.curves,
         splits=[

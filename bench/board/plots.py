@@ -107,7 +107,7 @@ def draw_scatter(
     axes.set_xlim(max(0.0, min(reach) - 0.02), min(1.0, max(reach) + 0.02) + 0.005)
     axes.set_xlabel("AUC of the worst attack (left is private)")
     axes.set_ylabel(measure.axis)
-    _legend(axes, len(points))
+    _legend(axes, _columns([point.label for point in points]))
     save(figure, path)
 
 
@@ -159,7 +159,9 @@ def draw_roc(path: Path, title: str, lines: Sequence[RocLine], realised: Sequenc
         lines: the completed attacks of one row, controls left out.
         realised: per attack the (FPR, TPR) realised for 1 %, or None where too few records measure it.
     """
-    figure, axes = _axes(title, (5.6, 4.8))
+    columns = _columns([line.label for line in lines])
+    rows = -(-(len(lines) + 1) // columns)
+    figure, axes = _axes(title, (5.6, 4.4 + 0.17 * rows))  # the axes keep their size below a long legend
     # Half a non-member: the first step of the curve, where nobody innocent is accused, stays in the picture.
     floor = min(0.5 / int((~line.membership).sum()) for line in lines)
     grid = np.geomspace(floor, 1, 50)
@@ -179,7 +181,7 @@ def draw_roc(path: Path, title: str, lines: Sequence[RocLine], realised: Sequenc
     axes.set_ylim(floor, 1.05)
     axes.set_xlabel("false-positive rate")
     axes.set_ylabel("true-positive rate")
-    _legend(axes, len(lines) + 1)
+    _legend(axes, columns)
     save(figure, path)
 
 
@@ -220,16 +222,46 @@ def draw_sheet(path: Path, sheet: NDArray[np.uint8]) -> None:
     from matplotlib.image import imsave
 
     records = sheet[:SHEET_RECORDS]
-    n, channels, height, width = records.shape
+    n, _, height, width = records.shape
     columns = min(SHEET_COLUMNS, n)
     rows = -(-n // columns)
-    # What is neither grey nor RGB is shown as the mean of its channels.
-    colour = records if channels == 3 else np.repeat(np.rint(records.mean(axis=1, keepdims=True)), 3, axis=1)
     tiles = np.zeros((rows * (height + 1) - 1, columns * (width + 1) - 1, 3), dtype=np.uint8)
-    for index, record in enumerate(colour.astype(np.uint8)):
+    for index, record in enumerate(_colour(records)):
         top, left = index // columns * (height + 1), index % columns * (width + 1)
         tiles[top : top + height, left : left + width] = record.transpose(1, 2, 0)
     imsave(path, tiles, metadata=METADATA)
+
+
+def _colour(records: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """RGB ``(n, 3, height, width)``; what is neither grey nor RGB is shown as the mean of its channels."""
+    if records.shape[1] == 3:
+        return records
+    grey: NDArray[np.uint8] = np.rint(records.mean(axis=1, keepdims=True)).astype(np.uint8)
+    return np.repeat(grey, 3, axis=1)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A member and the generated sample nearest to it, uint8 ``(channels, height, width)`` each; ``title`` of both."""
+
+    member: NDArray[np.uint8]
+    sample: NDArray[np.uint8]
+    title: str
+
+
+def draw_pairs(path: Path, pairs: Sequence[Pair]) -> None:
+    """Members above, the sample nearest to each below."""
+    figure = Figure(figsize=(0.75 + 0.95 * len(pairs), 2.45), layout="constrained")
+    grid = figure.subplots(2, len(pairs), squeeze=False)
+    for axes, pair in zip(grid.T, pairs, strict=True):
+        for place, record in zip(axes, _colour(np.stack([pair.member, pair.sample])), strict=True):
+            place.imshow(record.transpose(1, 2, 0), interpolation="nearest")
+            place.set_xticks([])
+            place.set_yticks([])
+        axes[0].set_title(pair.title, fontsize=8, parse_math=False)
+    for place, name in zip(grid[:, 0], ("member", "nearest\nsample"), strict=True):
+        place.set_ylabel(name, fontsize=9)
+    save(figure, path)
 
 
 def _axes(title: str, size: tuple[float, float]) -> tuple[Figure, Axes]:
@@ -241,9 +273,12 @@ def _axes(title: str, size: tuple[float, float]) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _legend(axes: Axes, entries: int) -> None:
-    legend = axes.legend(
-        fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(0, -0.13), ncols=1 if entries > 8 else 2
-    )
+def _columns(labels: Sequence[str]) -> int:
+    """Columns of a legend: two, unless long labels would squeeze the axes, or there are many."""
+    return 1 if len(labels) > 7 or max(map(len, labels)) > 32 else 2
+
+
+def _legend(axes: Axes, columns: int) -> None:
+    legend = axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(0, -0.13), ncols=columns)
     for text in legend.get_texts():
         text.set_parse_math(False)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from bench.board import controls, flags
 from bench.board.attack_rows import AttackRow, Shown, attack_rows, joint_status, shown
 from bench.board.columns import ACCESS_COLUMNS
+from bench.board.exposure import RowExposure, row_exposures
 from bench.board.flags import Flag
 from bench.board.measures import Measure, measure_of
 from bench.board.trial_rows import lines_by_place, row_columns
@@ -131,6 +133,11 @@ class Board:
     def measures(self) -> tuple[Measure, ...]:
         """What the rows' sample quality is compared by, each once; several where images and tables stand together."""
         return tuple(dict.fromkeys(row.measure for row in self.rows))
+
+    @cached_property
+    def exposures(self) -> tuple[RowExposure, ...]:
+        """Which records each row leaks; reads generated samples."""
+        return row_exposures(self)
 
     @property
     def faults(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The files that hold numbers: three CSV files, JSON, Markdown, scores and split indices."""
+"""The files that hold numbers: four CSV files, JSON, Markdown, scores and split indices."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bench.board.attack_rows import AttackRow
-from bench.board.columns import ATTACKS, LEADERBOARD, TRIALS
+from bench.board.columns import ATTACKS, LEADERBOARD, SETS, TRIALS
 from bench.board.flags import EXPLANATIONS
 from bench.board.markdown import leaderboard_markdown
 from bench.board.names import slug
@@ -28,9 +28,11 @@ def write_tables(board: Board, folder: Path) -> None:
     """All files of numbers in an existing folder."""
     leaderboard = [row.columns() for row in board.rows]
     attacks = [row.columns() for row in board.attacks]
+    sets = [reading for row in board.attacks for reading in row.set_columns()]
     trials = trial_table(board.results)
     write_csv(folder / "leaderboard.csv", leaderboard, LEADERBOARD)
     write_csv(folder / "attacks.csv", attacks, ATTACKS)
+    write_csv(folder / "sets.csv", sets, SETS)
     write_csv(folder / "trials.csv", trials, TRIALS)
     text = json.dumps(payload(board), indent=1, allow_nan=False, ensure_ascii=False)
     (folder / "leaderboard.json").write_text(text + "\n", encoding="utf-8")
@@ -38,6 +40,8 @@ def write_tables(board: Board, folder: Path) -> None:
     for row in board.attacks:
         for cell in row.completed:
             write_scores(folder / score_file(cell), cell, row)
+    for exposure in board.exposures:
+        exposure.write(folder)
     for dataset, parts in board.results.splits.items():
         for split, ids in parts.items():
             path = folder / split_file(dataset, split)
@@ -118,6 +122,8 @@ def payload(board: Board) -> dict[str, Any]:
             }
             for row in board.attacks
         ],
+        "sets": [reading for row in board.attacks for reading in row.set_columns()],
+        "exposures": [exposure.entry() for exposure in board.exposures],
         "trials": trials,
         "lines": [
             {
@@ -161,6 +167,7 @@ def _cell_entry(cell: Cell) -> dict[str, Any]:
         "artifact": cell.artifact,
         "tuned_on_labels": cell.tuned_on_labels,
         "capped": cell.capped,
+        "known": cell.known,
         "models_trained": cell.models_trained,
         "scores": score_file(cell) if cell.status == "completed" else None,
     }
@@ -181,8 +188,15 @@ def split_file(dataset: str, split: str) -> str:
 
 
 def write_scores(path: Path, cell: Cell, row: AttackRow) -> None:
-    """record_id int64, membership bool, score float64, set_id int64 (-1: in no set), ``(n,)`` each."""
+    """record_id int64, membership bool, score float64, set_id int64 (-1: in no set), ``(n,)`` each.
+
+    ``set_id`` is of the first size of sets, ``set_id_<size>`` of each further one; ``set_score_<size>`` float64
+    ``(sets,)`` by ascending set id, where the attack has a score of its own for a set.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(
-        path, record_id=cell.record_ids, membership=cell.membership, score=cell.scores, set_id=row.set_id
-    )
+    arrays = {"record_id": cell.record_ids, "membership": cell.membership, "score": cell.scores}
+    for index, reading in enumerate(row.sets):
+        arrays[f"set_id_{reading.size}" if index else "set_id"] = reading.set_id
+        if reading.size in cell.set_scores:
+            arrays[f"set_score_{reading.size}"] = cell.set_scores[reading.size]
+    np.savez_compressed(path, allow_pickle=False, **arrays)

@@ -17,6 +17,7 @@ OWN = frozenset(
     {
         "leaderboard.csv",
         "attacks.csv",
+        "sets.csv",
         "trials.csv",
         "leaderboard.json",
         "leaderboard.md",
@@ -24,6 +25,7 @@ OWN = frozenset(
         current.NOTE,
         current.TEXT,
         "plots",
+        "exposure",
         "scores",
         "splits",
     }
@@ -45,7 +47,7 @@ class BoardFiles:
 
 
 def write_board(board: Board, folder: Path) -> BoardFiles:
-    """Tables, JSON, Markdown, scores, split indices, plots and the page of a board in ``folder``.
+    """Tables, JSON, Markdown, scores, exposures, split indices, plots and the page of a board in ``folder``.
 
     The board is made in a temporary folder beside and then takes the old one's place, so an interrupted write
     leaves the old board or none, never a mixture, and no file of an older board survives.

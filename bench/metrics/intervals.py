@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from bench.errors import InputError
 from bench.metrics.privacy import (
     LOW_FPRS,
     Statistics,
@@ -40,12 +41,62 @@ MIN_SETS = 2
 """Below this many sets of a class the set columns are not measured."""
 
 
-class PrivacySummary(BaseModel):
-    """Privacy columns of one attack: rates in [0, 1], None where not measured."""
+class SetColumns(BaseModel):
+    """What is measured of sets of one size: rates in [0, 1], None where not measured."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+    set_auc: float | None = None
+    """AUC of the sets' scores, mean over seeds; None without two sets of each class."""
+    set_auc_low: float | None = None
+    """Lower 95 % limit over records of ``set_auc``."""
+    set_auc_high: float | None = None
+    """Upper 95 % limit over records of ``set_auc``."""
+    set_auc_seed_low: float | None = None
+    """Lower 95 % limit over training runs of ``set_auc``; None below 3 seeds."""
+    set_auc_seed_high: float | None = None
+    """Upper 95 % limit over training runs of ``set_auc``; None below 3 seeds."""
+    set_accuracy: float | None = None
+    """Mean over seeds of LOGAN's accuracy over such sets; None without two sets of each class."""
+    set_accuracy_low: float | None = None
+    """Lower 95 % limit over records of ``set_accuracy``."""
+    set_accuracy_high: float | None = None
+    """Upper 95 % limit over records of ``set_accuracy``."""
+    set_accuracy_seed_low: float | None = None
+    """Lower 95 % limit over training runs of ``set_accuracy``; None below 3 seeds."""
+    set_accuracy_seed_high: float | None = None
+    """Upper 95 % limit over training runs of ``set_accuracy``; None below 3 seeds."""
+
+
+class SetSummary(SetColumns):
+    """Sets of one size under one attack; the score of a set is the attack's own, or the mean of its records'."""
+
+    member_sets: int
+    """Number of sets of members."""
+    nonmember_sets: int
+    """Number of sets of non-members."""
+    seeds: int
+    """Number of training runs."""
+    own_score: bool
+    """Whether the attack has a score of its own for a set."""
+    set_accuracy_chance: float | None = None
+    """Accuracy over sets of a score without information."""
+    mean_set_auc: float | None = None
+    """AUC of the sets' mean scores, mean over seeds; ``set_auc`` unless the attack has a score of its own."""
+    mean_set_auc_low: float | None = None
+    """Lower 95 % limit over records of ``mean_set_auc``."""
+    mean_set_auc_high: float | None = None
+    """Upper 95 % limit over records of ``mean_set_auc``."""
+    mean_set_auc_seed_low: float | None = None
+    """Lower 95 % limit over training runs of ``mean_set_auc``; None below 3 seeds."""
+    mean_set_auc_seed_high: float | None = None
+    """Upper 95 % limit over training runs of ``mean_set_auc``; None below 3 seeds."""
+
+
+class PrivacySummary(SetColumns):
+    """Privacy columns of one attack: rates in [0, 1], None where not measured."""
 
     members: int
     """Number of candidates that are members."""
@@ -123,26 +174,6 @@ class PrivacySummary(BaseModel):
     """Lower 95 % limit over training runs of ``balanced_accuracy``; None below 3 seeds."""
     balanced_accuracy_seed_high: float | None = None
     """Upper 95 % limit over training runs of ``balanced_accuracy``; None below 3 seeds."""
-    set_auc: float | None = None
-    """AUC of the sets' mean scores, mean over seeds; None without two sets of each class."""
-    set_auc_low: float | None = None
-    """Lower 95 % limit over records of ``set_auc``."""
-    set_auc_high: float | None = None
-    """Upper 95 % limit over records of ``set_auc``."""
-    set_auc_seed_low: float | None = None
-    """Lower 95 % limit over training runs of ``set_auc``; None below 3 seeds."""
-    set_auc_seed_high: float | None = None
-    """Upper 95 % limit over training runs of ``set_auc``; None below 3 seeds."""
-    set_accuracy: float | None = None
-    """Mean over seeds of the LOGAN's accuracy over such sets; None without two sets of each class."""
-    set_accuracy_low: float | None = None
-    """Lower 95 % limit over records of ``set_accuracy``."""
-    set_accuracy_high: float | None = None
-    """Upper 95 % limit over records of ``set_accuracy``."""
-    set_accuracy_seed_low: float | None = None
-    """Lower 95 % limit over training runs of ``set_accuracy``; None below 3 seeds."""
-    set_accuracy_seed_high: float | None = None
-    """Upper 95 % limit over training runs of ``set_accuracy``; None below 3 seeds."""
 
 
 def separation_limit(n_members: int, n_nonmembers: int, alpha: float = ALPHA / 2) -> float:
@@ -229,10 +260,55 @@ def seed_half_width(values: Floats) -> float:
     return float(t.ppf(1 - ALPHA / 2, size - 1) * values.std(ddof=1) / math.sqrt(size))
 
 
-def summarise(
+def summarise_sets(
     scores: NDArray[Any],
     membership: NDArray[Any],
     set_id: NDArray[np.int64],
+    seed: int,
+    resamples: int = 1000,
+    own: NDArray[Any] | None = None,
+) -> SetSummary:
+    """What an attack tells of sets of one size.
+
+    Args:
+        scores: float64 ``(seeds, n)``, of records.
+        membership: bool ``(n,)``.
+        set_id: int64 ``(n,)``, -1 for a record in no set.
+        seed: the root seed of the bootstrap.
+        resamples: number of bootstrap resamples, of whole sets.
+        own: float64 ``(seeds, sets)``, the attack's own score of each set, by ascending set id; None where it has
+            none and the mean score of a set's records takes its place.
+
+    Raises:
+        InputError: what ``set_means`` refuses, or own scores of another shape or that are not finite.
+    """
+    means, set_member = set_means(scores, membership, set_id)
+    M, N = int(set_member.sum()), int((~set_member).sum())
+    if own is not None and (np.shape(own) != means.shape or not np.isfinite(own).all()):
+        raise InputError(
+            f"expected one finite score per run and set, {means.shape}, got shape {np.shape(own)} with "
+            f"{int((~np.isfinite(own)).sum())} that are not finite"
+        )
+    columns: dict[str, Any] = {}
+    if min(M, N) >= MIN_SETS:
+        by_mean = _interval_columns(means, set_member, set_statistics, seed, resamples, "sets")
+        columns |= {f"mean_{name}": value for name, value in by_mean.items() if name.startswith("set_auc")}
+        columns |= (
+            by_mean
+            if own is None
+            else _interval_columns(
+                np.asarray(own, dtype=np.float64), set_member, set_statistics, seed, resamples, "sets"
+            )
+        )
+        columns["set_accuracy_chance"] = accuracy_chance(set_member)
+    counted = {"member_sets": M, "nonmember_sets": N, "seeds": len(means), "own_score": own is not None}
+    return SetSummary.model_validate({**counted, **columns})
+
+
+def summarise(
+    scores: NDArray[Any],
+    membership: NDArray[Any],
+    sets: SetColumns | None,
     seed: int,
     resamples: int = 1000,
 ) -> PrivacySummary:
@@ -242,19 +318,17 @@ def summarise(
         scores: float64 ``(seeds, n)``, larger = more likely a member; the candidates in the order of their
             record ids, so that attacks on the same candidates meet the same resamples.
         membership: bool ``(n,)``, shared by all seeds.
-        set_id: int64 ``(n,)``, -1 for a record in no set.
+        sets: from ``summarise_sets``, whose columns join; None: they stay empty.
         seed: the root seed of the bootstrap.
         resamples: number of bootstrap resamples.
 
     Raises:
-        InputError: shapes that do not fit, a score that is not finite, an empty class, or a set of mixed
-            membership.
+        InputError: shapes that do not fit, a score that is not finite, or an empty class.
     """
     values, member = checked(scores, membership)
     columns = _interval_columns(values, member, record_statistics, seed, resamples, "records")
-    set_scores, set_member = set_means(values, member, set_id)
-    if min(int(set_member.sum()), int((~set_member).sum())) >= MIN_SETS:
-        columns |= _interval_columns(set_scores, set_member, set_statistics, seed, resamples, "sets")
+    if sets is not None:
+        columns |= {name: getattr(sets, name) for name in SetColumns.model_fields}
     realised = {
         f"realised_fpr_at_{name.removeprefix('tpr_at_').removesuffix('_fpr')}": max(
             float(threshold_counts(run, member).tpr_at_fpr(fpr)[1][0]) for run in values

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bench.data.split import Split
 
 MODEL, MODEL_SAMPLES = "model/", "model samples/"  # roles of the inputs that are an attack's own models
+SET_SCORE = "set_score_"  # and the size: the array of an attack's own scores of sets
 
 
 def compute(job: Job) -> None:
@@ -43,11 +44,16 @@ def compute(job: Job) -> None:
     scored = attack.score(candidates.records, view, knowledge, rng)
     arrays = {"record_id": candidates.records.ids, "membership": candidates.membership, "score": scored.scores}
     for size in job.task.config.get("sets", ()):
-        arrays[f"set_score_{size}"] = _set_scores(attack, candidates, size, view, knowledge, rng)
+        arrays[f"{SET_SCORE}{size}"] = _set_scores(attack, candidates, size, view, knowledge, rng)
     write_arrays(job.folder / "scores.npz", arrays)
     write_json(
         job.folder / "result.json",
-        {"attack": attack.spec(), "diagnostics": dict(scored.diagnostics), "capped": candidates.capped},
+        {
+            "attack": attack.spec(),
+            "diagnostics": dict(scored.diagnostics),
+            "capped": candidates.capped,
+            "known": len(candidates.known),
+        },
     )
 
 

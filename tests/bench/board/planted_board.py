@@ -162,7 +162,7 @@ def results(
     values: dict[str, Any] = {
         "name": "planted",
         "matrix_text": MATRIX,
-        "settings": {"sets": 10, "resamples": 200},
+        "settings": {"sets": [10], "resamples": 200},
         "stamp": {"version": "0.1.0", "time": "2026-01-01T00:00:00Z", "torch": "2.15"},
         "lines": (reference,) if lines is None else lines,
         "splits": splits,

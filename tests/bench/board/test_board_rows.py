@@ -73,8 +73,9 @@ def test_the_headline_is_the_worst_attack_and_no_control(board: Board) -> None:
 
 def test_sets_are_shared_by_attacks_and_defenses(board: Board) -> None:
     scored = [a for a in board.attacks if a.summary is not None]
-    assert all(np.array_equal(a.set_id, scored[0].set_id) for a in scored)
-    assert scored[0].set_id.max() + 1 == 200 // 10 + 300 // 10
+    (first,) = scored[0].sets
+    assert all(np.array_equal(a.sets[0].set_id, first.set_id) for a in scored)
+    assert first.set_id.max() + 1 == 200 // 10 + 300 // 10
 
 
 def test_a_missing_seed_is_left_out_and_counted() -> None:

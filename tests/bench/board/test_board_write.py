@@ -222,7 +222,7 @@ def test_digest_ignores_cost_stamp_and_the_words_of_the_matrix(base: Path, tmp_p
         {"trials": (trial(artifacts={"sample": "other"}),)},
         {"splits": {"digits": {"members": np.arange(3)}}},
         {"fingerprints": {"digits": "cd" * 32}},
-        {"settings": {"sets": 5, "resamples": 200}},
+        {"settings": {"sets": [5], "resamples": 200}},
         {"cells": (cell(shift=0.51), *controls())},
     ],
     ids=["precision", "artifact", "splits", "fingerprint", "settings", "scores"],

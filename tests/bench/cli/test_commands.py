@@ -117,7 +117,7 @@ def test_list_prints_every_plugin_with_its_source() -> None:
     for name in names("attacks"):
         assert f"  {name}: " in done.stdout
     assert "LOGAN" in done.stdout
-    assert "access white_box" in done.stdout
+    assert "access: white_box" in done.stdout
     assert bench("list", "atacks").returncode == 2
 
 

@@ -41,8 +41,11 @@ def rows(folder: Path, table: str) -> list[dict[str, str]]:
 
 def test_every_table_and_picture_is_there(ran: Path) -> None:
     board = ran / "results" / "tiny"
-    for name in ("leaderboard.csv", "attacks.csv", "trials.csv", "leaderboard.json", "leaderboard.md", "index.html"):
+    for name in ("leaderboard.csv", "attacks.csv", "sets.csv", "trials.csv", "leaderboard.json", "leaderboard.md"):
         assert (board / name).stat().st_size > 0
+    assert len(list((board / "exposure").glob("*.npz"))) == 2
+    assert len(list((board / "plots").glob("exposed-*.png"))) == 2
+    assert 'id="exposed"' in (board / "index.html").read_text()
     assert len(list((board / "scores").rglob("*.npz"))) == 2 * 7  # two defenses, three attacks, four controls
     assert list((board / "plots").rglob("*.png"))
     assert {p.stem.split("-")[0] for p in (board / "splits").rglob("*.txt")} >= {"members", "nonmembers", "holdout"}
@@ -55,6 +58,14 @@ def test_the_controls_read_what_they_must(ran: Path) -> None:
         assert float(read[defense, "constant"]["accuracy"]) == pytest.approx(40 / 120)
         assert float(read[defense, "oracle"]["auc"]) == 1.0
         assert float(read[defense, "oracle"]["accuracy"]) == 1.0
+
+
+def test_an_attack_says_what_its_models_cost(ran: Path) -> None:
+    read = {row["attack"]: row for row in rows(ran, "attacks.csv") if row["defense"] == "none"}
+    assert (read["logan_black_box"]["models_trained"], read["nearest_sample"]["models_trained"]) == ("1", "0")
+    assert float(read["logan_black_box"]["models_s"]) > 0
+    assert float(read["nearest_sample"]["models_s"]) == 0
+    assert {row["known"] for row in read.values()} == {"0"}
 
 
 def test_what_was_not_measured_is_empty(ran: Path) -> None:
@@ -227,12 +238,15 @@ def test_what_a_defense_cannot_do_is_a_row_with_its_reason(tmp_path: Path) -> No
 
 
 def test_an_interrupt_keeps_what_was_done(tmp_path: Path) -> None:
+    # Preflights are done at once; the trainings would take many minutes, so the run cannot end before the signal.
+    assert "steps: 30" in TINY
+    matrix = write_matrix(tmp_path, TINY.replace("steps: 30", "steps: 200000"))
     command = [
         sys.executable,
         "-m",
         "bench",
         "run",
-        str(write_matrix(tmp_path)),
+        str(matrix),
         "--results",
         str(tmp_path / "results"),
     ]
@@ -248,4 +262,5 @@ def test_an_interrupt_keeps_what_was_done(tmp_path: Path) -> None:
     assert running.wait() == 130
     assert "run the same command to go on" in "".join(said)
     assert "Traceback" not in "".join(said)
+    assert not list((tmp_path / "results" / ".store" / "train").glob("[0-9a-f]*"))
     assert len(list((tmp_path / "results" / ".store").glob("*/[0-9a-f]*/manifest.json"))) >= 2

@@ -16,7 +16,7 @@ from scipy.stats import t as student
 
 from bench.errors import InputError
 from bench.metrics import intervals, privacy, roc
-from bench.metrics.intervals import PrivacySummary, summarise
+from bench.metrics.intervals import PrivacySummary, summarise, summarise_sets
 from bench.metrics.sets import compose_sets
 from bench.rng import generator
 
@@ -32,9 +32,8 @@ COLUMNS = (
 )
 
 
-def none(n: int) -> NDArray[np.int64]:
-    """No sets."""
-    return np.full(n, -1, dtype=np.int64)
+def with_sets(scores: NDArray[np.float64], member: NDArray[np.bool_], set_id: NDArray[np.int64]) -> PrivacySummary:
+    return summarise(scores, member, summarise_sets(scores, member, set_id, 0, 50), 0, 50)
 
 
 @pytest.mark.parametrize("true_auc", [0.5, 0.7])
@@ -45,7 +44,7 @@ def test_record_interval_of_the_auc_covers_the_truth(true_auc: float) -> None:
     covered = 0
     runs = 400
     for run in range(runs):
-        summary = summarise(rng.normal(size=200) + shift * member, member, none(200), run, 300)
+        summary = summarise(rng.normal(size=200) + shift * member, member, None, run, 300)
         covered += summary.auc_low <= true_auc <= summary.auc_high
     assert 0.92 <= covered / runs <= 0.98
 
@@ -54,7 +53,7 @@ def test_every_value_is_the_mean_over_seeds_of_its_own_function() -> None:
     rng = generator(0, "values")
     member = rng.permutation(np.arange(1400) < 400)
     scores = rng.normal(size=(2, 1400)).round(1) + 0.5 * member
-    summary = summarise(scores, member, none(1400), 0, 50)
+    summary = summarise(scores, member, None, 0, 50)
     assert summary.auc == pytest.approx(np.mean([roc.auc(s, member) for s in scores]))
     assert summary.accuracy == pytest.approx(np.mean([privacy.accuracy(s, member) for s in scores]))
     assert summary.advantage == pytest.approx(np.mean([roc.advantage(s, member) for s in scores]))
@@ -71,7 +70,7 @@ def test_record_interval_is_the_percentiles_of_the_bootstrap() -> None:
     rng = generator(0, "percentiles")
     member = np.arange(300) < 100
     scores = rng.normal(size=(2, 300)) + 0.4 * member
-    summary = summarise(scores, member, none(300), 7, 400)
+    summary = summarise(scores, member, None, 7, 400)
     drawn = privacy.bootstrap(scores, member, privacy.record_statistics, 7, 400, "bootstrap", "records")
     low, high = np.percentile(drawn["auc"], [2.5, 97.5])
     assert [summary.auc_low, summary.auc_high] == pytest.approx([low, high])
@@ -81,19 +80,19 @@ def test_seed_interval_is_the_stated_formula_and_needs_three_seeds() -> None:
     rng = generator(0, "seeds")
     member = np.arange(300) < 100
     scores = rng.normal(size=(4, 300)) + np.array([0.1, 0.5, 0.3, 0.6])[:, None] * member
-    summary = summarise(scores, member, none(300), 7, 400)
+    summary = summarise(scores, member, None, 7, 400)
     values = [roc.auc(s, member) for s in scores]
     drawn = privacy.bootstrap(scores, member, privacy.record_statistics, 7, 400, "bootstrap", "records")
     half = math.sqrt(student.ppf(0.975, 3) ** 2 * np.var(values, ddof=1) / 4 + 1.96**2 * drawn["auc"].var(ddof=1))
     assert summary.auc_seed_low == pytest.approx(np.mean(values) - half)
     assert summary.auc_seed_high == pytest.approx(np.mean(values) + half)
-    two = summarise(scores[:2], member, none(300), 7, 50)
+    two = summarise(scores[:2], member, None, 7, 50)
     assert {getattr(two, f"{c}_seed_{side}") for c in COLUMNS for side in ("low", "high")} == {None}
 
 
 def test_what_was_not_measured_is_none_and_never_zero() -> None:
     member = np.arange(1009) < 10
-    summary = summarise(generator(0, "none").normal(size=(3, 1009)), member, none(1009), 0, 20)
+    summary = summarise(generator(0, "none").normal(size=(3, 1009)), member, None, 0, 20)
     for column in ("tpr_at_1pct_fpr", "tpr_at_0_1pct_fpr", "set_auc", "set_accuracy"):
         for end in ("", "_low", "_high", "_seed_low", "_seed_high"):
             assert getattr(summary, column + end) is None
@@ -104,7 +103,7 @@ def test_what_was_not_measured_is_none_and_never_zero() -> None:
 def test_constant_score_is_chance_not_sort_order() -> None:
     member = np.arange(1500) < 500
     set_id = compose_sets(np.arange(1500), member, 10, 0)
-    summary = summarise(np.full((3, 1500), 0.1), member, set_id, 0, 50)
+    summary = with_sets(np.full((3, 1500), 0.1), member, set_id)
     chance = {
         "auc": 0.5,
         "accuracy": 1 / 3,
@@ -123,7 +122,7 @@ def test_constant_score_is_chance_not_sort_order() -> None:
 @pytest.mark.parametrize("classes", [(3, 4), (1, 1)])
 def test_constant_score_is_exact_with_a_handful_of_records(classes: tuple[int, int]) -> None:
     member = np.arange(sum(classes)) < classes[0]
-    summary = summarise(np.zeros(len(member)), member, none(len(member)), 0, 20)
+    summary = summarise(np.zeros(len(member)), member, None, 0, 20)
     assert (summary.auc_low, summary.auc, summary.auc_high) == (0.5, 0.5, 0.5)
 
 
@@ -131,7 +130,7 @@ def test_perfect_separation_does_not_claim_certainty() -> None:
     member = np.arange(1500) < 500
     set_id = compose_sets(np.arange(1500), member, 10, 0)
     scores = np.tile(member.astype(np.float64), (3, 1)) + generator(0, "perfect").random((3, 1500)) / 2
-    summary = summarise(scores, member, set_id, 0, 50)
+    summary = with_sets(scores, member, set_id)
     for column in COLUMNS:
         if column != "tpr_at_0_1pct_fpr":
             assert getattr(summary, column) == getattr(summary, f"{column}_high") == 1
@@ -139,7 +138,7 @@ def test_perfect_separation_does_not_claim_certainty() -> None:
             assert getattr(summary, f"{column}_seed_low") == getattr(summary, f"{column}_low")
     assert summary.auc_low == pytest.approx(0.025 ** (1 / 500))
     assert summary.set_auc_low == pytest.approx(0.025 ** (1 / 50))
-    reverse = summarise(-scores, member, set_id, 0, 50)
+    reverse = with_sets(-scores, member, set_id)
     assert (reverse.auc_low, reverse.auc) == (0, 0)
     assert reverse.auc_high == pytest.approx(1 - 0.025 ** (1 / 500))
     assert reverse.tpr_at_1pct_fpr_high == pytest.approx(1 - 0.025 ** (1 / 500))
@@ -148,9 +147,9 @@ def test_perfect_separation_does_not_claim_certainty() -> None:
 def test_nearly_perfect_claims_no_more_than_perfect() -> None:
     member = np.arange(600) < 200
     scores = np.arange(600.0)[::-1].copy()
-    perfect = summarise(scores, member, none(600), 0, 100)
+    perfect = summarise(scores, member, None, 0, 100)
     scores[[199, 200]] = scores[[200, 199]]
-    nearly = summarise(scores, member, none(600), 0, 100)
+    nearly = summarise(scores, member, None, 0, 100)
     assert nearly.auc < 1
     for column in ("auc", "accuracy", "advantage", "balanced_accuracy"):
         assert getattr(nearly, f"{column}_low") <= getattr(perfect, f"{column}_low")
@@ -218,7 +217,7 @@ def test_separation_limit_is_attained_by_a_population() -> None:
 def test_an_interval_holds_its_value_and_stays_a_rate(m: int, n: int, seeds: int, seed: int) -> None:
     member = np.arange(m + n) < m
     scores = generator(seed, "held").integers(0, 4, (seeds, m + n)).astype(np.float64)
-    summary = summarise(scores, member, none(m + n), seed, 20)
+    summary = summarise(scores, member, None, seed, 20)
     for column in ("auc", "accuracy", "advantage", "balanced_accuracy"):
         low, value, high = (getattr(summary, column + end) for end in ("_low", "", "_high"))
         assert 0 <= low <= value <= high <= 1
@@ -227,27 +226,27 @@ def test_an_interval_holds_its_value_and_stays_a_rate(m: int, n: int, seeds: int
 def test_tied_fraction_counts_the_worst_seed() -> None:
     member = np.arange(4) < 2
     scores = np.array([[1.0, 2, 3, 4], [1, 1, 2, 3], [5, 5, 6, 6]])
-    assert summarise(scores, member, none(4), 0, 20).tied_fraction == 1
-    assert summarise(scores[:2], member, none(4), 0, 20).tied_fraction == 0.5
+    assert summarise(scores, member, None, 0, 20).tied_fraction == 1
+    assert summarise(scores[:2], member, None, 0, 20).tied_fraction == 0.5
 
 
 def test_the_same_seed_gives_the_same_summary() -> None:
     member = np.arange(90) < 30
     scores = generator(0, "same").normal(size=(3, 90))
-    first = summarise(scores, member, none(90), 4, 50)
-    assert summarise(scores, member, none(90), 4, 50) == first
-    assert summarise(scores, member, none(90), 5, 50) != first
+    first = summarise(scores, member, None, 4, 50)
+    assert summarise(scores, member, None, 4, 50) == first
+    assert summarise(scores, member, None, 5, 50) != first
     assert PrivacySummary.model_validate_json(first.model_dump_json()) == first
 
 
 def test_the_summary_documents_every_field_and_takes_no_nan() -> None:
     assert all(field.description for field in PrivacySummary.model_fields.values())
     member = np.arange(4) < 2
-    good = summarise(np.arange(4.0), member, none(4), 0, 20).model_dump()
+    good = summarise(np.arange(4.0), member, None, 0, 20).model_dump()
     with pytest.raises(ValidationError, match="finite number"):
         PrivacySummary.model_validate(good | {"auc": math.nan})
 
 
 def test_bad_scores_are_refused() -> None:
     with pytest.raises(InputError, match="expected finite scores"):
-        summarise(np.array([[0.0, np.inf]]), np.array([True, False]), none(2), 0)
+        summarise(np.array([[0.0, np.inf]]), np.array([True, False]), None, 0)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bench.errors import InputError
 from bench.metrics import sets
-from bench.metrics.intervals import summarise
+from bench.metrics.intervals import SetSummary, summarise, summarise_sets
 from bench.rng import generator
 
 
@@ -69,7 +69,7 @@ def test_a_set_tells_more_than_a_record() -> None:
     set_id = sets.compose_sets(np.arange(1500), member, 10, 0)
     # the difference of two means of ten has sqrt(10) times the signal: AUC = Phi(.3 sqrt(10 / 2)) = .749
     assert sets.set_auc(scores, member, set_id) == pytest.approx(0.749, abs=0.08)
-    summary = summarise(scores, member, set_id, 0, 200)
+    summary = summarise(scores, member, summarise_sets(scores, member, set_id, 0, 200), 0, 200)
     assert summary.set_auc == pytest.approx(sets.set_auc(scores, member, set_id))
     assert summary.set_accuracy == pytest.approx(sets.set_accuracy(scores, member, set_id))
     assert summary.auc < (summary.set_auc or 0)
@@ -78,10 +78,58 @@ def test_a_set_tells_more_than_a_record() -> None:
 def test_too_few_sets_are_not_measured() -> None:
     rng = generator(0, "few")
     member = np.arange(60) < 19
-    summary = summarise(rng.normal(size=(3, 60)), member, sets.compose_sets(np.arange(60), member, 10, 0), 0, 20)
-    assert summary.set_auc is None
-    assert summary.set_auc_low is None
-    assert summary.set_accuracy_seed_high is None
+    scores, set_id = rng.normal(size=(3, 60)), sets.compose_sets(np.arange(60), member, 10, 0)
+    found = summarise_sets(scores, member, set_id, 0, 20, own=rng.normal(size=(3, 5)))
+    assert (found.member_sets, found.nonmember_sets, found.own_score) == (1, 4, True)
+    measured = [name for name in SetSummary.model_fields if "set_auc" in name or "set_accuracy" in name]
+    assert [getattr(found, name) for name in measured] == [None] * 16
+    assert summarise(scores, member, found, 0, 20).set_auc is None
+
+
+def own_scores() -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64], NDArray[np.float64]]:
+    """Records that tell little, and sets of 5 of them with a score of their own that tells more."""
+    rng = generator(0, "own")
+    member = rng.permutation(np.arange(150) < 50)
+    set_id = sets.compose_sets(np.arange(150), member, 5, 0)
+    scores = rng.normal(size=(3, 150)) + 0.1 * member
+    return scores, member, set_id, rng.normal(size=(3, 30)) + 1.0 * (np.arange(30) < 10)
+
+
+def test_an_attacks_own_scores_of_sets_take_the_place_of_means() -> None:
+    scores, member, set_id, own = own_scores()
+    found = summarise_sets(scores, member, set_id, 3, 200, own=own)
+    wins = [np.mean([[float(a > b) for b in run[10:]] for a in run[:10]]) for run in own]
+    assert found.set_auc == pytest.approx(np.mean(wins))
+    assert (found.member_sets, found.nonmember_sets, found.own_score) == (10, 20, True)
+    plain = summarise_sets(scores, member, set_id, 3, 200)
+    assert plain.own_score is False
+    for end in ("", "_low", "_high", "_seed_low", "_seed_high"):
+        mean = getattr(found, f"mean_set_auc{end}")
+        assert mean == getattr(plain, f"mean_set_auc{end}") == getattr(plain, f"set_auc{end}") is not None
+        assert mean != getattr(found, f"set_auc{end}")
+    assert found.set_accuracy_chance == pytest.approx(1 / 3)
+    assert found.set_accuracy == pytest.approx(
+        np.mean([np.isin(np.argsort(-run)[:10], range(10)).mean() for run in own])
+    )
+
+
+def test_own_scores_equal_to_the_means_change_nothing() -> None:
+    scores, member, set_id, _ = own_scores()
+    means, _ = sets.set_means(scores, member, set_id)
+    found, plain = (
+        summarise_sets(scores, member, set_id, 3, 50, own=means),
+        summarise_sets(scores, member, set_id, 3, 50),
+    )
+    assert found.model_dump(exclude={"own_score"}) == plain.model_dump(exclude={"own_score"})
+
+
+def test_own_scores_of_another_number_of_sets_are_refused() -> None:
+    scores, member, set_id, own = own_scores()
+    with pytest.raises(InputError, match=r"one finite score per run and set, \(3, 30\), got shape \(3, 29\)"):
+        summarise_sets(scores, member, set_id, 0, 20, own=own[:, 1:])
+    own[0, 0] = np.nan
+    with pytest.raises(InputError, match="with 1 that are not finite"):
+        summarise_sets(scores, member, set_id, 0, 20, own=own)
 
 
 IDS = np.arange(4)
