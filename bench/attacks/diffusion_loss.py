@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.attacks._diffusion import noisy, own_times
+from bench.attacks._diffusion import Time, chunk_noise, noisy, norm_power, on_device, predicted, times_of
 from bench.attacks.base import Attack, Chunk, Knowledge
 from bench.records import Records
 from bench.release import View
 from bench.rng import RecordRng
-
-ROWS = 128  # per pass through the denoiser: bounds memory, changes nothing else
 
 
 class DiffusionLoss(Attack):
@@ -31,6 +29,7 @@ class DiffusionLoss(Attack):
         "Miura and Yanai, Membership Inference Attacks against Diffusion Models, SPW 2023, section III"
     )
     access = "white_box"
+    reads_samples = False
     data = frozenset({"image"})
     needs_roles = frozenset({"denoiser"})
 
@@ -42,45 +41,18 @@ class DiffusionLoss(Attack):
 
     options: Options
 
-    def prepare(
-        self, candidates: Records, view: View, knowledge: Knowledge, rng: RecordRng
-    ) -> list[tuple[int, int, float]]:
-        """Each published time with the target's own and the share of the signal that is left there."""
-        alpha_bar = view.alpha_bar()
-        own = own_times(self.options.times, alpha_bar)
-        return [(time, int(t), float(alpha_bar[t])) for time, t in zip(self.options.times, own, strict=True)]
+    def prepare(self, candidates: Records, view: View, knowledge: Knowledge, rng: RecordRng) -> list[Time]:
+        """Each published time with the target's own."""
+        return times_of(self.options.times, view.alpha_bar())
 
-    def score_chunk(
-        self, chunk: Chunk, state: list[tuple[int, int, float]], view: View, rng: RecordRng
-    ) -> NDArray[np.float64]:
-        total = np.zeros(len(chunk))
-        for time, t, left in state:
+    def score_chunk(self, chunk: Chunk, state: list[Time], view: View, rng: RecordRng) -> NDArray[np.float64]:
+        x, total = on_device(chunk.x, view), np.zeros(len(chunk))
+        for time in state:
             for draw in range(self.options.noises):
-                shape = chunk.x.shape[1:]
-                eps = np.stack([record_noise(rng, int(i), time, draw, shape) for i in chunk.ids])
-                total += _errors(chunk, eps, t, left, view)
+                eps = chunk_noise(rng, chunk, time.published, draw, view)
+                total += norm_power(predicted(view, noisy(x, eps, time.left), time, chunk.labels) - eps)
         return -total / (len(state) * self.options.noises)
 
-
-def record_noise(rng: RecordRng, record: int, time: int, draw: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """The standard normal noise of one record at one published time."""
-    return rng.record(record, "noise", time, draw).standard_normal(shape, dtype=np.float32)
-
-
-def _errors(chunk: Chunk, noise: NDArray[np.float32], t: int, left: float, view: View) -> NDArray[np.float64]:
-    """Squared norm of what is wrong with each record's predicted noise, ``(len(chunk),)``."""
-    import torch
-
-    from bench.devices import to_device
-
-    parts: list[Any] = []
-    with torch.no_grad():
-        for start in range(0, len(chunk), ROWS):
-            rows = slice(start, start + ROWS)
-            x, eps = (to_device(torch.from_numpy(values[rows]), view.device) for values in (chunk.x, noise))
-            times = torch.full((len(x),), t, dtype=torch.int64, device=x.device)
-            labels = None if chunk.labels is None else chunk.labels[rows]
-            wrong = view.predict_noise(noisy(x, eps, left), times, labels) - eps
-            parts.append(wrong.flatten(1).double().square().sum(dim=1).cpu().numpy())
-    found: NDArray[np.float64] = np.concatenate(parts)
-    return found
+    def diagnostics(self, state: list[Time]) -> dict[str, float]:
+        """How many of the target's own times the published ones became."""
+        return {"distinct_times": float(len({time.own for time in state}))}
