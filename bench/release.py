@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.devices import Device, to_device
-from bench.errors import AccessError, IncompatibleError
+from bench.errors import AccessError, IncompatibleError, PluginError
 from bench.records import Schema, to_float
 
 if TYPE_CHECKING:
@@ -35,6 +35,35 @@ CHUNK = 500  # rows per forward pass
 
 
 @dataclass(frozen=True)
+class Round:
+    """What the server sees of one round of federated training; networks are role -> networks, in eval mode.
+
+    Attributes:
+        cohort: the clients that took part, at least one.
+        aggregate: the global model after the round.
+        clients: client -> the model that it sent; None where secure aggregation shows the server their sum alone.
+
+    Raises:
+        PluginError: other clients sent models than took part, or secure aggregation over a single client.
+    """
+
+    cohort: tuple[int, ...]
+    aggregate: Networks
+    clients: Mapping[int, Networks] | None = None
+
+    def __post_init__(self) -> None:
+        if self.clients is not None and (set(self.clients) != set(self.cohort) or not self.cohort):
+            raise PluginError(
+                f"expected models of the clients of a cohort, {sorted(self.cohort)}, got {sorted(self.clients)}; leave "
+                "out rounds in which nobody took part"
+            )
+        if self.clients is None and len(set(self.cohort)) < 2:
+            raise PluginError(
+                f"expected secure aggregation over at least 2 clients, got {self.cohort}: the sum of one is its model"
+            )
+
+
+@dataclass(frozen=True)
 class Release:
     """The networks of a trained trial, in eval mode.
 
@@ -44,6 +73,7 @@ class Release:
         schema: shape of the records.
         device: where the networks live.
         thresholds: above which logit each discriminator calls a record real, as the release fixes it; () is 0 for all.
+        updates: the rounds of federated training, in order; () where it was not federated.
     """
 
     target: Target
@@ -51,6 +81,7 @@ class Release:
     schema: Schema
     device: Device
     thresholds: tuple[float, ...] = ()
+    updates: tuple[Round, ...] = ()
 
     def logits(self, x: NDArray[np.float32], labels: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
         """Real/fake logits ``(discriminators, rows)`` of records ``(rows, *shape)`` in [-1, 1].
@@ -249,6 +280,18 @@ class View:
         """The diffusion target's share of the signal that is left at each time, ``(times,)``."""
         self._need("white_box")
         return self._release.target.alpha_bar()
+
+    @property
+    def updates(self) -> tuple[Round, ...]:
+        """The rounds of federated training, as the server sees them."""
+        self._need("updates")
+        return self._release.updates
+
+    def opened(self, networks: Networks) -> View:
+        """A white-box view of a model that a round of updates holds."""
+        self._need("updates")
+        release = replace(self._release, networks=networks, updates=())
+        return View("white_box", self.schema, self.device, release=lambda: release)
 
     @property
     def release(self) -> Release:

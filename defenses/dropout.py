@@ -22,6 +22,8 @@ class Dropout(Defense):
         "Srivastava et al., Dropout, JMLR 2014, section 4; as a defense: Hayes et al., LOGAN, PoPETs 2019, section 6"
     )
 
+    adaptive = ("mc_dropout",)
+
     class Options(Defense.Options):
         rate: float = Field(0.5, gt=0, lt=1)
         """Probability with which a unit is dropped."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import IncompatibleError
-from bench.records import to_float
+from bench.records import Records, to_float
 from bench.rng import generator
 from targets.base import Networks
 
@@ -16,6 +16,26 @@ if TYPE_CHECKING:
     from targets.training import TrainingRequest
 
 RECORDS = 1000  # real and generated ones that a critic's threshold is set on, at most
+
+
+def deciding_records(request: TrainingRequest) -> Records | None:
+    """The real records that a critic's threshold is set on; None where the target has no critic.
+
+    Those that it trains on, or the defender's validation records where training protects records.
+
+    Raises:
+        IncompatibleError: there are no validation records, and they are needed.
+    """
+    if not request.target.critic:
+        return None
+    protected = any(defense.per_record for defense in request.defenses)
+    records = request.validation if protected else request.records
+    if not len(records):
+        raise IncompatibleError(
+            f"{request.target.name}: expected validation records to set the threshold of a private critic on, got "
+            "none; set `validation`"
+        )
+    return records
 
 
 def decision_thresholds(request: TrainingRequest, networks: Networks) -> tuple[float, ...]:
@@ -27,23 +47,16 @@ def decision_thresholds(request: TrainingRequest, networks: Networks) -> tuple[f
     validation records stand for the training records.
 
     Raises:
-        IncompatibleError: a critic under per-record protection, and no validation records to set its threshold on.
+        IncompatibleError: see ``deciding_records``.
     """
     import torch
 
     from bench.devices import to_device
     from targets.training import generate_labelled
 
-    target = request.target
-    if not target.critic or "discriminator" not in networks:
+    target, records = request.target, deciding_records(request)
+    if records is None or "discriminator" not in networks:
         return ()
-    protected = any(defense.per_record for defense in request.defenses)
-    records = request.validation if protected else request.records
-    if not len(records):
-        raise IncompatibleError(
-            f"{target.name}: expected validation records to set the threshold of a private critic on, got none; set "
-            "`validation`"
-        )
     chosen = generator(request.seed, "decision threshold").permutation(len(records))[:RECORDS]
     real = records.take(np.sort(chosen))
     seed = request.seed + (1 << 40)  # other latents than those of the released samples

@@ -30,9 +30,15 @@ OPTIONS: dict[Kind, dict[str, dict[str, Any]]] = {
         "ctgan": {"width": 8, "latent": 4},
         "vae": {"width": 4, "latent": 4},
         "dcgan_vae": {"width": 4, "latent": 4, "feature_level": 1},
+        "logan_attacker": {"width": 4, "latent": 4},
     },
     "defenses": {"dp_sgd": {"noise_multiplier": 1.0}},
-    "attacks": {"blind": {"permutations": 99}},
+    "attacks": {
+        "blind": {"permutations": 99},
+        "gan_leaks_partial": {"evaluations": 40},
+        "gan_leaks_white_box": {"evaluations": 20},
+        "co_membership": {"steps": 60},
+    },
     "datasets": {
         "image_folder": {"path": "no images"},
         "diabetic_retinopathy": {"path": "no images"},
@@ -43,6 +49,10 @@ OPTIONS: dict[Kind, dict[str, dict[str, Any]]] = {
 # Plugin -> rules that do not apply to it; the report says why. Everything else must have been checked.
 EXEMPT: dict[str, set[str]] = {
     **{name: {"stays_within_its_access"} for name in ("constant", "random", "oracle", "blind", "logan_black_box")},
+    **{
+        name: {"stays_within_its_access"}
+        for name in ("logan_discriminative", "logan_generative", "generated_classifier")
+    },
     "memorizer": {"keeps_records_apart"},
     "resampler": {"keeps_records_apart"},
     "tvae": {"judges_where_it_has_a_discriminator"},
@@ -56,6 +66,12 @@ EXEMPT: dict[str, set[str]] = {
     },
 }
 PLANTED = {"finds_planted_members", "finds_nothing_where_nothing_is"}
+
+# Attacks that a memorising release has nothing for; the tests of each check its contract on a release that has.
+ELSEWHERE = {
+    "mc_dropout": "it needs networks with dropout",
+    "hole": "it looks for members that no sample comes near",
+}
 
 
 def plugins(kind: Kind) -> list[Any]:
@@ -84,7 +100,7 @@ def test_defense(plugin: Defense) -> None:
     assert_nothing_else_was_left_out(plugin, check_defense(plugin))
 
 
-@pytest.mark.parametrize("plugin", plugins("attacks"))
+@pytest.mark.parametrize("plugin", [p for p in plugins("attacks") if p.values[0].name not in ELSEWHERE])
 def test_attack(plugin: Attack) -> None:
     assert_nothing_else_was_left_out(plugin, check_attack(plugin))
 

@@ -26,7 +26,7 @@ class StatisticAttack(JointAttack):
     """Base class of attacks around a statistic, whose access and reach they take over.
 
     Attributes:
-        judges_reference: whether it scores reference records too, and so cannot use a statistic that was fitted on them.
+        judges_reference: whether it scores reference records too, and so can use no statistic that was fitted on them.
         statistic: the attack whose scores it works with.
     """
 
@@ -40,23 +40,7 @@ class StatisticAttack(JointAttack):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        given = self.options.statistic
-        spec = {"name": given} if isinstance(given, str) else given
-        if "name" not in spec:
-            raise InputError(f"{self.name}: expected the statistic's name, got {spec}")
-        inner = get("attacks", str(spec["name"])).from_spec(spec)
-        if not isinstance(inner, Attack):
-            raise PluginError(f"{self.name}: expected an attack as statistic, got {inner!r}")
-        if inner.control or inner.knowledge not in ("nothing", "reference") or inner.known:
-            raise InputError(
-                f"{self.name}: expected a statistic that needs no labels and no models of its own, got {inner.name}, "
-                f"which needs {inner.knowledge}"
-            )
-        if self.judges_reference and not inner.fair_to_reference:
-            raise InputError(
-                f"{self.name} scores reference records too, and {inner.name} was fitted on those: they would look "
-                "unlike the candidates; take another statistic"
-            )
+        inner = statistic_of(self.name, self.options.statistic, fair=self.judges_reference)
         self.statistic = inner
         self.access, self.data, self.needs_roles = inner.access, inner.data, inner.needs_roles
         self.reads_samples, self.cap = inner.reads_samples, inner.cap
@@ -75,18 +59,56 @@ class StatisticAttack(JointAttack):
 
     def scores(self, records: Records, view: View, knowledge: Knowledge, rng: RecordRng) -> NDArray[np.float64]:
         """The statistic of records ``(n,)`` under one view; draws follow the record, so they are the same under all."""
-        ordinary = Knowledge(
-            reference=knowledge.reference if self.statistic.knowledge == "reference" else None,
-            members=knowledge.members,
-            nonmembers=knowledge.nonmembers,
-        )
-        return self.statistic.score(records, view, ordinary, rng).scores
+        return score_statistic(self.statistic, records, view, knowledge, rng)
 
     def shadow_scores(
         self, records: Records, models: Sequence[Model], knowledge: Knowledge, rng: RecordRng
     ) -> NDArray[np.float64]:
         """The statistic of records under each model, ``(models, n)``."""
         return np.stack([self.scores(records, model.view(self.access), knowledge, rng) for model in models])
+
+
+def statistic_of(owner: str, given: str | dict[str, Any], *, fair: bool) -> Attack:
+    """The attack that an option of ``owner`` names.
+
+    Args:
+        owner: name of the attack around it, for messages.
+        given: a name, or a mapping with name and options.
+        fair: whether reference records are scored too, so that it must not have been fitted on those.
+
+    Raises:
+        InputError: it has no name, needs labels or models of its own, or was fitted on reference records.
+        PluginError: it is no attack.
+    """
+    spec = {"name": given} if isinstance(given, str) else given
+    if "name" not in spec:
+        raise InputError(f"{owner}: expected the statistic's name, got {spec}")
+    inner = get("attacks", str(spec["name"])).from_spec(spec)
+    if not isinstance(inner, Attack):
+        raise PluginError(f"{owner}: expected an attack as statistic, got {inner!r}")
+    if inner.control or inner.knowledge not in ("nothing", "reference") or inner.known:
+        raise InputError(
+            f"{owner}: expected a statistic that needs no labels and no models of its own, got {inner.name}, "
+            f"which needs {inner.knowledge}"
+        )
+    if fair and not inner.fair_to_reference:
+        raise InputError(
+            f"{owner} scores reference records too, and {inner.name} was fitted on those: they would look "
+            "unlike the candidates; take another statistic"
+        )
+    return inner
+
+
+def score_statistic(
+    statistic: Attack, records: Records, view: View, knowledge: Knowledge, rng: RecordRng
+) -> NDArray[np.float64]:
+    """A statistic of records ``(n,)`` under one view, with no more knowledge than it declares."""
+    ordinary = Knowledge(
+        reference=knowledge.reference if statistic.knowledge == "reference" else None,
+        members=knowledge.members,
+        nonmembers=knowledge.nonmembers,
+    )
+    return statistic.score(records, view, ordinary, rng).scores
 
 
 def trained_on(records: Records, models: Sequence[Model]) -> NDArray[np.bool_]:

@@ -22,15 +22,18 @@ class LoganWhiteBox(Attack):
     name = "logan_white_box"
     paper = "Hayes et al., LOGAN, PoPETs 2019, section 4.1"
     access = "white_box"
+    reads_samples = False
     needs_roles = frozenset({"discriminator"})
 
     class Options(Attack.Options):
-        combine: Literal["max", "mean"] = "max"
-        """How the opinions of several discriminators become one."""
+        combine: Literal["max", "mean", "spread"] = "max"
+        """How the opinions of several discriminators become one; ``spread``: the largest minus their mean, for those
+        that were trained on parts of the records, one of which knows a member. Of a single one it is 0 for all."""
 
     options: Options
 
     def score_chunk(self, chunk: Chunk, state: Any, view: View, rng: RecordRng) -> NDArray[np.float64]:
         logits = view.logits(chunk.x, chunk.labels)
-        combined: NDArray[np.float64] = logits.max(axis=0) if self.options.combine == "max" else logits.mean(axis=0)
-        return combined
+        largest: NDArray[np.float64] = logits.max(axis=0)
+        mean: NDArray[np.float64] = logits.mean(axis=0)
+        return {"max": largest, "mean": mean, "spread": largest - mean}[self.options.combine]

@@ -17,7 +17,7 @@ from bench.attacks.base import WITH_REFERENCE, Attack, Knowledge, ModelRequest, 
 from bench.candidates import known_mask, model_records
 from bench.devices import Device
 from bench.records import Kind, Records, Schema
-from bench.release import Access, Model, Release, View
+from bench.release import Access, Model, Release, Round, View
 from bench.rng import generator
 from targets.memorizer import Memorizer
 
@@ -115,7 +115,7 @@ class Planted:
     def view(self, access: Access, leak: Leak = "memorised") -> View:
         """A view of the planted trial; its generated records are those that it has learnt, exactly."""
         learnt = self.trained_on(leak)
-        return View(access, self.schema, Device(), lambda: learnt.x, lambda: self._release(learnt))
+        return View(access, self.schema, Device(), lambda: learnt.x, lambda: self._release(learnt, access == "updates"))
 
     def trial(self) -> TrialSpec:
         """The planted trial as attacks plan for it."""
@@ -142,8 +142,15 @@ class Planted:
         known = known_mask(self.candidates.ids, self.membership, attack.known)
         return self.candidates.take(np.flatnonzero(~known))
 
-    def _release(self, records: Records) -> Release:
-        return Release(self.target, self.networks(records), self.schema, Device())
+    def _release(self, records: Records, federated: bool = False) -> Release:
+        rounds = self.updates(records) if federated else ()
+        return Release(self.target, self.networks(records), self.schema, Device(), updates=rounds)
+
+    def updates(self, records: Records) -> tuple[Round, ...]:
+        """Federated rounds of two clients that have memorised a half of these records each."""
+        halves = np.array_split(np.arange(len(records)), 2)
+        clients = {client: self.networks(records.take(half)) for client, half in enumerate(halves)}
+        return (Round((0, 1), self.networks(records), clients),) * 2
 
     def _model(self, request: ModelRequest, leak: Leak) -> Model:
         """A requested model: it knows the records by heart that it would take for real ones."""

@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 
 def compute(job: Job) -> None:
     """Train, and write weights, history, snapshots and the run's facts."""
-    from targets.decision import decision_thresholds
+    from targets.decision import deciding_records, decision_thresholds
     from targets.training import train
 
     request = request_of(job)
+    deciding_records(request)  # refuses what could not be finished before hours of training
     result = train(request)
     completed = result.status == "completed"
     write_json(

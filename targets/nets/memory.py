@@ -14,8 +14,9 @@ from bench.distances import nearest
 from bench.rng import torch_generator
 from targets.base import Networks
 
-LATENT = 16  # dimensions of the generator's input; enough that random anchors lie far apart
-SHARPNESS = 50.0  # of the generator's softmax: near an anchor it gives that anchor's record, all but exactly
+LATENT = 32  # dimensions of the generator's input; enough that random anchors lie far apart
+FALL = 16  # power of the distance by which an anchor's weight falls: at an anchor its record is alone, to rounding
+NEAR = 1e-3  # squared distance at which the weights stop to rise, so that their slopes are finite at an anchor too
 BLUR = 0.01  # standard deviation of an encoding: far less than between anchors, so that it decodes to the same record
 NO_MARGIN = 1.0  # where no two kept records differ, and any margin is as good as another
 
@@ -42,11 +43,16 @@ class Memory(nn.Module):
 
 
 class Generator(Memory):
-    """Each record at an anchor of its own in latent space, and a blend of the nearest ones between anchors."""
+    """Each record at an anchor of its own in latent space, and a blend of the nearer ones between anchors.
+
+    Weights fall by a power of the distance (Shepard, A two-dimensional interpolation function for irregularly-spaced
+    data, ACM 1968) and not exponentially, so that slopes lead to an anchor from afar, as they do in trained generators:
+    a search by gradients can find it.
+    """
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         far = torch.cdist(z, self.get_buffer("anchors"), compute_mode="donot_use_mm_for_euclid_dist")
-        blend = torch.softmax(-SHARPNESS * far.square(), dim=1)
+        blend = torch.softmax(-FALL / 2 * (far.square() + NEAR).log(), dim=1)
         records: torch.Tensor = torch.tensordot(blend, self.get_buffer("records"), dims=1)
         return records
 

@@ -192,7 +192,7 @@ def test_the_planted_release_is_what_it_says() -> None:
     (generator,) = release.networks["generator"]
     made = release.decode(generator.get_buffer("anchors")).numpy()
     np.testing.assert_allclose(made, SMALL.roles["members"].floats(), atol=1e-3)
-    z = torch.randn((4, 16), generator=torch_generator(0, "test")).requires_grad_()
+    z = torch.randn((4, 32), generator=torch_generator(0, "test")).requires_grad_()
     release.decode(z).sum().backward()
     assert z.grad is not None
     assert bool(torch.isfinite(z.grad).all())

@@ -15,23 +15,28 @@ from bench.errors import AccessError, IncompatibleError
 from bench.records import Schema, to_float
 from bench.release import CHUNK, GRANTS, Access, Release, View
 from bench.rng import torch_generator
+from targets.base import Draw
 from targets.dcgan import DCGAN
 
 PLANTED = Planted(members=10, nonmembers=10, reference=20)
 X = PLANTED.candidates.floats()
-Z = torch.zeros(3, 16)
+Z = torch.zeros(3, 32)
 T = torch.zeros(len(X), dtype=torch.int64)
 
 # What a view offers -> the access levels that grant it, written out rather than read from the code.
 OFFERS: dict[str, tuple[Callable[[View], object], set[str]]] = {
     "samples": (lambda v: v.samples, {"samples", "latent", "decision", "white_box", "updates"}),
+    "latent": (lambda v: v.latent(2, Draw(Device(), 0, "test")), {"latent", "white_box"}),
     "decode": (lambda v: v.decode(Z), {"latent", "white_box"}),
     "decision": (lambda v: v.decision(X), {"decision", "white_box"}),
     "logits": (lambda v: v.logits(X), {"white_box"}),
     "posterior": (lambda v: v.posterior(X), {"white_box"}),
     "predict_noise": (lambda v: v.predict_noise(torch.from_numpy(X), T), {"white_box"}),
     "alpha_bar": (lambda v: v.alpha_bar(), {"white_box"}),
+    "release": (lambda v: v.release, {"white_box"}),
     "networks": (lambda v: v.networks, {"white_box"}),
+    "updates": (lambda v: v.updates, {"updates"}),
+    "opened": (lambda v: v.opened({}), {"updates"}),
 }
 
 
@@ -61,7 +66,7 @@ def test_nothing_is_loaded_before_it_is_granted() -> None:
         view = View(access, PLANTED.schema, Device(), refuse, refuse)  # type: ignore[arg-type]
         for offer, (touch, granted) in OFFERS.items():
             if access not in granted:
-                with pytest.raises(AccessError, match=offer if offer in GRANTS else "white_box|latent"):
+                with pytest.raises(AccessError, match=offer if offer in GRANTS else "white_box|latent|updates"):
                     touch(view)
 
 

@@ -122,7 +122,7 @@ def test_the_margin_is_half_the_smallest_distance_between_records_that_differ() 
 
 
 def test_the_generator_is_smooth_between_anchors() -> None:
-    z = Draw(Device(), 0, "test").normal(6, 16).requires_grad_()
+    z = Draw(Device(), 0, "test").normal(6, 32).requires_grad_()
     Memorizer().decode(memory(RECORDS.floats()), z).sum().backward()
     assert z.grad is not None
     assert bool(torch.isfinite(z.grad).all())

@@ -25,6 +25,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "ctgan": {"width": 8, "latent": 4},
     "memorizer": {},
     "resampler": {},
+    "logan_attacker": {"width": 4, "latent": 4},
 }
 REFUSED = {
     "wgan_gp": "differentiated twice",
@@ -32,6 +33,7 @@ REFUSED = {
     "dcgan_vae": "three clipped updates",
     "memorizer": "no gradient reads",
     "resampler": "no gradient reads",
+    "logan_attacker": "nobody to protect",
 }
 PRIVATE = sorted(SMALL.keys() - REFUSED.keys())
 

