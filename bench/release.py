@@ -244,6 +244,12 @@ class View:
         self._need("samples")
         return self._samples
 
+    @property
+    def conditional(self) -> bool:
+        """Whether latents are decoded only together with labels."""
+        self._need("latent")
+        return self._release.target.conditional
+
     def latent(self, n: int, draw: Draw) -> torch.Tensor:
         """``n`` draws of the generator's input from its prior, ``(n, *latent)``."""
         self._need("latent")

@@ -13,7 +13,6 @@ from pydantic import Field
 from bench.attacks._lowest import Floats, Places
 from bench.attacks.base import Attack, Chunk, Knowledge
 from bench.distances import nearest
-from bench.errors import IncompatibleError
 from bench.plugin import PluginOptions
 from bench.records import Records
 from bench.release import View
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 ROWS = 64  # per pass through a decoder: bounds memory
 MULTIPLE = 16  # every pass has a multiple of this many rows; see `blocks`
-PROBE = 16  # latents by which a target is asked whether it wants labels
 
 Labels = NDArray[np.int64]
 
@@ -107,7 +105,7 @@ def nearest_draws(candidates: Records, view: View, n: int, rng: RecordRng) -> St
     flat, x = z.flatten(1).cpu().numpy(), candidates.floats()
     found = np.empty((len(x), flat.shape[1]))
     groups: list[tuple[int | None, NDArray[np.bool_]]] = [(None, np.ones(len(x), dtype=np.bool_))]
-    if candidates.labels is not None and takes_labels(view, z[:PROBE]):
+    if candidates.labels is not None and view.conditional:
         groups = [(int(label), candidates.labels == label) for label in np.unique(candidates.labels)]
     records = np.empty((n, *view.schema.shape), dtype=np.float32)
     for label, chosen in groups:
@@ -118,18 +116,6 @@ def nearest_draws(candidates: Records, view: View, n: int, rng: RecordRng) -> St
         _, which = nearest(x[chosen], records, view.device)
         found[chosen] = flat[which[:, 0]]
     return Starts(candidates.ids, found, tuple(z.shape[1:]))
-
-
-def takes_labels(view: View, z: torch.Tensor) -> bool:
-    """Whether the target decodes latents only together with labels."""
-    import torch
-
-    try:
-        with torch.no_grad():
-            view.decode(z)
-    except IncompatibleError:
-        return True
-    return False
 
 
 def blocks(n: int) -> Iterator[tuple[Places, Places]]:

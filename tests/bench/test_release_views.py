@@ -26,6 +26,7 @@ T = torch.zeros(len(X), dtype=torch.int64)
 # What a view offers -> the access levels that grant it, written out rather than read from the code.
 OFFERS: dict[str, tuple[Callable[[View], object], set[str]]] = {
     "samples": (lambda v: v.samples, {"samples", "latent", "decision", "white_box", "updates"}),
+    "conditional": (lambda v: v.conditional, {"latent", "white_box"}),
     "latent": (lambda v: v.latent(2, Draw(Device(), 0, "test")), {"latent", "white_box"}),
     "decode": (lambda v: v.decode(Z), {"latent", "white_box"}),
     "decision": (lambda v: v.decision(X), {"decision", "white_box"}),

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.attacks.base import Attack, Knowledge, TrialSpec
+from bench.attacks.base import Attack, Knowledge, Scored, TrialSpec
 from bench.devices import Device
 from bench.metrics.roc import auc
 from bench.records import Records, Schema
@@ -41,12 +41,15 @@ class Overfitted:
     view: View
     shadows: dict[str, Model]
 
-    def auc(self, attack: Attack) -> float:
-        trial = TrialSpec(SCHEMA, MEMBERS, {"reference": REFERENCE}, {"name": "vae"}, (), 0, SAMPLES)
+    def score(self, attack: Attack) -> Scored:
+        sizes = {"members": MEMBERS, "nonmembers": NONMEMBERS, "reference": REFERENCE}
+        trial = TrialSpec(SCHEMA, MEMBERS, sizes, {"name": "vae"}, (), 0, SAMPLES)
         models = {request.name: self.shadows[request.name] for request in attack.needs(trial)}
         knowledge = Knowledge(self.reference, models=models, members=MEMBERS, nonmembers=NONMEMBERS)
-        rng = RecordRng(0, "attack", attack.name)
-        return auc(attack.score(self.candidates, self.view, knowledge, rng).scores, self.membership)
+        return attack.score(self.candidates, self.view, knowledge, RecordRng(0, "attack", attack.name))
+
+    def auc(self, attack: Attack) -> float:
+        return auc(self.score(attack).scores, self.membership)
 
 
 def images(n: int, seed: int = 0) -> NDArray[np.uint8]:

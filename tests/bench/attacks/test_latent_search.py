@@ -10,7 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from bench.attacks._latent_search import LatentLoss, SearchOptions, blocks, nearest_draws, takes_labels
+from bench.attacks._latent_search import LatentLoss, SearchOptions, blocks, nearest_draws
 from bench.attacks._perceptual import distance, features
 from bench.attacks.base import Attack, Knowledge
 from bench.attacks.co_membership import CoMembership
@@ -133,7 +133,7 @@ def test_a_search_starts_at_the_nearest_draw_among_those_with_the_candidates_lab
 def test_a_conditional_target_is_told_from_one_that_takes_no_labels() -> None:
     for conditional in (True, False):
         target = VAE(width=4, latent=4, conditional=conditional)
-        assert takes_labels(view(target, fresh(target)), torch.zeros(16, 4)) is conditional
+        assert view(target, fresh(target)).conditional is conditional
 
 
 def test_padding_is_not_searched_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,8 +148,8 @@ def test_padding_is_not_searched_again(monkeypatch: pytest.MonkeyPatch) -> None:
     target = VAE(width=4, latent=4)
     attack = GANLeaksWhiteBox(starts=16, evaluations=1)
     attack.score(tiny_records(GREY, 5), view(target, fresh(target)), Knowledge(), RNG, chunk=512)
-    # The probe for labels, the draws, both starts of each candidate, and the one point of the search.
-    assert asked == [16, 16, 16, 16, 16]
+    # The draws, both starts of each candidate, and the one point of the search.
+    assert asked == [16, 16, 16, 16]
 
 
 # Power: one training, and its first state.
