@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.attacks.base import Attack, Chunk, Knowledge
+from bench.attacks._made_against import made_against
+from bench.attacks.base import Attack, Chunk, Knowledge, TrialSpec
 from bench.distances import nearest
 from bench.errors import PluginError
 from bench.records import Records
@@ -18,9 +19,10 @@ class Hole(Attack):
     """Minus whether a generated sample lies within a small radius: made against filters of what is too near to members.
 
     Where samples near members are withheld, none lies near a member, while some lie near other records: a sample within
-    the radius speaks against membership. It therefore reads the wrong way round where nothing is filtered and samples
-    crowd around members. The radius is a low quantile of the reference records' distances to their nearest sample, so
-    that about that share of the non-members is told apart; all others tie, and its AUC is at most (1 + quantile) / 2.
+    the radius speaks against membership. Where nothing is filtered, samples crowd around members and it would read the
+    wrong way round: it judges only where a defense of the stack names it as made against itself. The radius is a low
+    quantile of the reference records' distances to their nearest sample, so that about that share of the non-members is
+    told apart; all others tie, and its AUC is at most (1 + quantile) / 2.
     """
 
     name = "hole"
@@ -33,6 +35,11 @@ class Hole(Attack):
         """Share of the reference records that have a sample within the radius."""
 
     options: Options
+
+    def not_applicable(self, trial: TrialSpec, roles: frozenset[str]) -> str | None:
+        if (reason := super().not_applicable(trial, roles)) is not None or made_against(self.name, trial):
+            return reason
+        return f"{self.name} looks for what a filter withheld, and no defense of this stack names it as made against itself"
 
     def prepare(self, candidates: Records, view: View, knowledge: Knowledge, rng: RecordRng) -> float:
         """The radius."""

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
+from bench.attacks._made_against import made_against
 from bench.attacks._statistic import StatisticAttack
 from bench.attacks.base import Judged, Knowledge, TrialSpec
 from bench.errors import IncompatibleError, InputError
 from bench.records import Records
-from bench.registry import get, names
 from bench.release import View
 from bench.rng import RecordRng
 
@@ -56,14 +56,9 @@ class MCDropout(StatisticAttack):
     def not_applicable(self, trial: TrialSpec, roles: frozenset[str]) -> str | None:
         if (reason := super().not_applicable(trial, roles)) is not None:
             return reason
-        registered = names("defenses")
-        # What stands in a file of its own cannot be asked here; without any dropout, scoring says so.
-        if any(d["name"] not in registered or self._knows(str(d["name"])) for d in trial.defenses):
+        if made_against(self.name, trial):  # and where there is no dropout after all, scoring says so
             return None
         return f"{self.name} averages over dropout masks, and no defense of this stack names it as made against itself"
-
-    def _knows(self, defense: str) -> bool:
-        return self.name in getattr(get("defenses", defense), "adaptive", ())
 
     def score_all(self, candidates: Records, view: View, knowledge: Knowledge, rng: RecordRng) -> Judged:
         total, layers = np.zeros(len(candidates)), dropout_layers(view.networks)

@@ -65,8 +65,11 @@ def _apart(worst: Worst | None) -> str:
 
 
 def _not_run(attacks: tuple[AttackRow, ...]) -> str:
-    missing = [f"{row.attack} ({row.status.replace('_', ' ')})" for row in attacks if row.summary is None]
-    return f"Not run: {', '.join(missing)}." if missing else ""
+    missing: dict[str, list[str]] = {}
+    for row in attacks:
+        if row.summary is None:
+            missing.setdefault(row.status.replace("_", " "), []).append(row.attack)
+    return " ".join(f"Not run, {status}: {', '.join(named)}." for status, named in missing.items())
 
 
 def _quality(row: Row) -> str:

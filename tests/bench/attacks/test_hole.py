@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.attacks.base import Knowledge
+from bench.attacks.base import Knowledge, TrialSpec
 from bench.attacks.hole import Hole
 from bench.contracts import check_attack
 from bench.contracts.planted import Planted
@@ -90,3 +90,18 @@ def test_a_sample_at_the_radius_is_not_within_it() -> None:
     found = Hole().score(candidates, view(reference), Knowledge(reference=records(reference)), RNG)
     assert found.diagnostics == {"radius": 0.0}
     assert set(found.scores) == {0.0}
+
+
+def test_it_judges_only_where_a_defense_names_it() -> None:
+    """On samples that nothing filtered it would read the wrong way round."""
+
+    def reason(*defenses: str) -> str | None:
+        stack = tuple({"name": name} for name in defenses)
+        trial = TrialSpec(SCHEMA, 10, {}, {"name": "dcgan"}, stack, 0, 100)
+        return Hole().not_applicable(trial, frozenset({"generator"}))
+
+    assert reason("none") == (
+        "hole looks for what a filter withheld, and no defense of this stack names it as made against itself"
+    )
+    assert reason("dropout") is not None  # which names another attack
+    assert reason("none", "a_filter_of_my_own") is None

@@ -272,7 +272,7 @@ def test_verdict_names_interval_kind_and_power(board: Board) -> None:
     assert row.interval is not None
     assert f"95 % over {row.interval.over}: {row.interval.low:.3f} to {row.interval.high:.3f}; 3 runs" in said
     assert f"tell {row.columns()['smallest_detectable_auc']:.3f} or more from chance" in said
-    assert "Not run: reconstruction (not applicable)." in said
+    assert "Not run, not applicable: reconstruction." in said
     assert said.startswith("Leaks:")
     assert "\n" not in said
     quiet = only(results((trial(),), (cell(shift=0.0),))).columns()["verdict"]
