@@ -39,7 +39,10 @@ class Hole(Attack):
     def not_applicable(self, trial: TrialSpec, roles: frozenset[str]) -> str | None:
         if (reason := super().not_applicable(trial, roles)) is not None or made_against(self.name, trial):
             return reason
-        return f"{self.name} looks for what a filter withheld, and no defense of this stack names it as made against itself"
+        return (
+            f"{self.name} looks for what a filter withheld, and no defense of this stack names it as made against "
+            "itself"
+        )
 
     def prepare(self, candidates: Records, view: View, knowledge: Knowledge, rng: RecordRng) -> float:
         """The radius."""
