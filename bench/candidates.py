@@ -15,6 +15,7 @@ from bench.errors import InputError
 from bench.records import Records
 from bench.rng import RecordRng, generator
 
+LEAST = 2  # of each class: fewer have no interval
 CHOICE_SEED = 0  # the same candidates for every trial, so that its seeds can be compared
 
 
@@ -45,10 +46,17 @@ def candidates_of(split: Split, attack: Attack) -> Candidates:
     """
     everyone, membership = split.candidates()
     known = known_mask(everyone.ids, membership, attack.known)
-    judged = ~known & _capped_mask(everyone.ids, membership & ~known, ~membership & ~known, attack.cap)
+    judged = ~known
+    if attack.cap is not None:
+        left = np.flatnonzero(judged)
+        sizes = {member: int((membership[left] == member).sum()) for member in (True, False)}
+        chosen = _drawn(everyone.ids[left], "cap", _quotas(sizes, attack.cap), membership[left])
+        judged[left[~chosen]] = False
     for what, mask in (("member", membership), ("non-member", ~membership)):
         if mask.any() and not (judged & mask).any():
-            raise InputError(f"{attack!r}: expected shares of known candidates that leave a {what} to judge, got none")
+            raise InputError(
+                f"{attack!r}: expected shares of known candidates, and a cap, that leave a {what} to judge, got none"
+            )
     return Candidates(
         everyone.take(np.flatnonzero(judged)),
         membership[judged],
@@ -60,44 +68,51 @@ def candidates_of(split: Split, attack: Attack) -> Candidates:
 
 def judged_candidates(split: Split, attack: Attack) -> int:
     """How many candidates an attack judges; no record is read."""
-    members, nonmembers = len(split.ids["members"]), len(split.ids["nonmembers"])
-    left = members + nonmembers - round(attack.known.members * members) - round(attack.known.nonmembers * nonmembers)
-    return left if attack.cap is None else min(attack.cap, left)
+    return sum(_judged(split, attack).values())
+
+
+def too_few_judged(split: Split, attack: Attack) -> str | None:
+    """Why too few candidates are left for an attack to judge, or None; no record is read."""
+    left = _judged(split, attack)
+    if not (split.ids["members"].size and split.ids["nonmembers"].size) or min(left.values()) >= LEAST:
+        return None
+    return (
+        f"{attack.name} would judge {left[True]} members and {left[False]} non-members, after those that it is told of "
+        f"or is capped by; at least {LEAST} of each can be compared"
+    )
+
+
+def _judged(split: Split, attack: Attack) -> dict[bool, int]:
+    sizes = {True: len(split.ids["members"]), False: len(split.ids["nonmembers"])}
+    shares = {True: attack.known.members, False: attack.known.nonmembers}
+    left = {member: size - round(shares[member] * size) for member, size in sizes.items()}
+    return _quotas(left, attack.cap)
 
 
 def known_mask(ids: NDArray[np.int64], membership: NDArray[np.bool_], shares: Shares) -> NDArray[np.bool_]:
     """The candidates whose truth is told, bool ``(n,)``: shares of each class, drawn by record id."""
-    return _drawn(ids, "known", {True: shares.members, False: shares.nonmembers}, membership)
+    members = int(membership.sum())
+    sizes = {True: round(shares.members * members), False: round(shares.nonmembers * (len(ids) - members))}
+    return _drawn(ids, "known", sizes, membership)
 
 
-def _capped_mask(
-    ids: NDArray[np.int64], members: NDArray[np.bool_], nonmembers: NDArray[np.bool_], cap: int | None
-) -> NDArray[np.bool_]:
-    """At most ``cap`` candidates in the proportion of the classes, at least one of each; None: all."""
-    n = int(members.sum() + nonmembers.sum())
-    if cap is None or cap >= n:
-        return np.ones(len(ids), dtype=np.bool_)
-    some = np.flatnonzero(members | nonmembers)
-    found = np.zeros(len(ids), dtype=np.bool_)
-    found[some] = _drawn(ids[some], "cap", {True: cap / n, False: cap / n}, members[some], least=1)
-    return found
+def _quotas(sizes: Mapping[bool, int], cap: int | None) -> dict[bool, int]:
+    """How many of each class are judged: as many members as non-members, where there are so many."""
+    if cap is None:
+        return dict(sizes)
+    return {member: min(size, max(cap // 2, cap - sizes[not member])) for member, size in sizes.items()}
 
 
 def _drawn(
-    ids: NDArray[np.int64],
-    purpose: str,
-    shares: Mapping[bool, float],
-    membership: NDArray[np.bool_],
-    least: int = 0,
+    ids: NDArray[np.int64], purpose: str, sizes: Mapping[bool, int], membership: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """A share of each class, by a draw per record id, so that the other records do not matter."""
+    """So many of each class, by a draw per record id, so that the other records do not matter."""
     mask = np.zeros(len(ids), dtype=np.bool_)
-    if not any(shares.values()):
+    if not any(sizes.values()):
         return mask
     draw = RecordRng(CHOICE_SEED, purpose).uniform(ids)
-    for member, share in shares.items():
+    for member, size in sizes.items():
         place = np.flatnonzero(membership == member)
-        size = max(least, round(share * len(place)))
         mask[place[np.lexsort((ids[place], draw[place]))][:size]] = True
     return mask
 
@@ -128,8 +143,8 @@ def model_records(
             )
         order = generator(asked["seed"], "model records", asked["source"]).permutation(len(found))
         found = found.take(np.sort(order[first : first + size]))
-    shares = Shares(*asked["known"])
-    if not shares and asked["against"] is None:
+    shares = Shares(*asked.get("known", ()))
+    if not shares and asked.get("against") is None:
         return found
     known = known_mask(candidates.ids, membership, shares)
     real = [found, candidates.take(np.flatnonzero(known & membership))]

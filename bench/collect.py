@@ -165,7 +165,7 @@ def _cell(cell: PlannedCell, store: Store, states: Mapping[str, State]) -> Cell:
         "status": _CELL_STATUS[state],
         "reason": reason or ("has not been run" if state == "new" else ""),
         "control": attack.control,
-        "adaptive": attack.name in trial.adaptive,
+        "adaptive": any(part.name in trial.adaptive for part in (attack, *attack.parts())),
         "tuned_on_labels": attack.tuned_on_labels,
         "models_trained": len({step.id for step in cell.models}),
         "models_s": _models_s(cell, store),

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from copy import copy
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.errors import InputError
 
@@ -88,6 +88,20 @@ class Plugin:
     def _spec(self) -> dict[str, Any]:
         return {"name": self.name, **self.options.model_dump(mode="json")}
 
+    def short_spec(self) -> dict[str, Any]:
+        """Name and the options that differ from their defaults, as JSON values: equal plugins have equal ones."""
+        values = self.options.model_dump(mode="json")
+        return {"name": self.name, **{name: values[name] for name in self._changed()}}
+
+    def _changed(self) -> list[str]:
+        """The options that differ from their defaults."""
+        values = dict(self.options)
+        return [
+            name
+            for name, field in type(self.options).model_fields.items()
+            if values[name] != field.get_default(call_default_factory=True)
+        ]
+
     def label(self) -> str:
         """Name and the options that differ from their defaults, as shown in tables."""
         return self._label
@@ -95,11 +109,7 @@ class Plugin:
     @cached_property
     def _label(self) -> str:
         values = dict(self.options)
-        changed = {
-            name
-            for name, field in type(self.options).model_fields.items()
-            if values[name] != field.get_default(call_default_factory=True)
-        }
+        changed = set(self._changed())
         shown = [f"{name}={_short(value)}" for name, value in values.items() if name in changed]
         for preset, settings in self.presets.items():
             differing = {name for name, value in settings.items() if values[name] != value}
@@ -122,6 +132,33 @@ class Plugin:
     def summary(cls) -> str:
         """The first line of the docstring."""
         return (cls.__doc__ or "").strip().split("\n", 1)[0]
+
+
+P = TypeVar("P", bound=Plugin)
+
+
+def inner_plugin(where: str, cls: type[P], given: Mapping[str, Any]) -> P:
+    """The plugin that an option of another one describes: its options, of which ``preset`` may be one.
+
+    Args:
+        where: what to call the option in a message.
+        cls: the class that was named.
+        given: its options, and maybe its name.
+
+    Raises:
+        InputError: an option or the preset is wrong.
+    """
+    options = {key: value for key, value in given.items() if key not in ("name", "preset")}
+    if (preset := given.get("preset")) is not None:
+        if not isinstance(preset, str) or preset not in cls.presets:
+            known = ", ".join(cls.presets) or "it has none"
+            raise InputError(f"{where} {cls.name!r}: expected one of its presets ({known}), got {preset!r}")
+        options = {**cls.presets[preset], **options}
+    try:
+        return cls.from_spec(options)
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, e['loc'])) or cls.name}: {e['msg']}" for e in error.errors()]
+        raise InputError([f"{where} {cls.name!r}: {problem}" for problem in problems]) from error
 
 
 def _short(value: Any) -> str:

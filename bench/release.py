@@ -185,13 +185,8 @@ class Model:
 
     def view(self, access: Access) -> View:
         """The same view of it as an attack with that access has of the target."""
-        return self._views.setdefault(
-            access, View(access, self.schema, self.device, self.load_samples, lambda: self.release)
-        )
-
-    @cached_property
-    def _views(self) -> dict[Access, View]:
-        return {}
+        # A new one each time: it keeps its samples, and an attack with many models looks at one after the other.
+        return View(access, self.schema, self.device, self.load_samples, lambda: self.release)
 
 
 class View:

@@ -152,6 +152,7 @@ class Target(Plugin):
         loss_limit: absolute loss beyond which training counts as diverged.
         brought: whether it was trained elsewhere: no training, and no defense of training, happens here.
         control: whether it measures the instrument and is no model; never ranked among models.
+        for_attacks: whether only attacks train it, and no matrix may name it as a target.
         critic: whether its discriminator's output has no natural zero between real and fake.
         sides: least and most pixels a side of the images that it is built for; None: any.
         rows_per_call: records that ``generate`` makes at once.
@@ -168,6 +169,7 @@ class Target(Plugin):
     loss_limit: ClassVar[float] = 1e4
     brought: ClassVar[bool] = False
     control: ClassVar[bool] = False
+    for_attacks: ClassVar[bool] = False
     critic: ClassVar[bool] = False
     sides: ClassVar[tuple[int, int] | None] = None
     rows_per_call: ClassVar[int] = 500

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import ValidationError
-
 from bench.errors import InputError, StoreError
-from bench.plugin import Plugin
+from bench.plugin import Plugin, inner_plugin
 from bench.records import Schema
 from targets.base import BroughtOptions, Draw, Networks, Phase, Target
 
@@ -72,17 +70,14 @@ class Checkpoint(Target):
         cls = get("targets", name, self.base_dir)
         if not issubclass(cls, Target) or cls.brought:
             raise InputError(f"{self.name}: expected `target` to name a target that is trained here, got {name!r}")
-        preset = options.pop("preset", None)
-        if preset is not None and (not isinstance(preset, str) or preset not in cls.presets):
-            raise InputError(f"{self.name}: expected a preset of {name} ({', '.join(cls.presets)}), got {preset!r}")
-        try:
-            self.inner = cls.from_spec({**(cls.presets[preset] if preset else {}), **options}).at(self.base_dir)
-        except ValidationError as error:
-            problems = [f"{'.'.join(map(str, e['loc'])) or name}: {e['msg']}" for e in error.errors()]
-            raise InputError([f"{self.name}: target {name!r}: {problem}" for problem in problems]) from error
+        self.inner = inner_plugin(f"{self.name}: target", cls, options).at(self.base_dir)
         inner = self.inner
         vars(self).update(
-            data=inner.data, roles=inner.roles, private_roles=inner.private_roles, loss_limit=inner.loss_limit
+            data=inner.data,
+            roles=inner.roles,
+            private_roles=inner.private_roles,
+            loss_limit=inner.loss_limit,
+            critic=inner.critic,
         )
 
     @property

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
+import numpy as np
 
+from bench.errors import InputError
+from bench.records import Records
 from targets.base import Batch, Draw, Losses, Networks, Phase
 from targets.dcgan import DCGAN
 
@@ -20,8 +22,9 @@ class LoganAttacker(DCGAN):
     Records of every other class are real to it, and so are records without labels. LOGAN's attacker feeds what it knows
     of the candidates to the discriminator of a GAN, or to a discriminator without any generator (``generates``).
 
-    Batches are drawn from both classes together, so that single ones may lack a class; with ``fakes`` given, a row is
-    weighted by its class such that real and fake count equally in expectation, however few records one of them has.
+    Batches are drawn from both classes together, so that single ones may lack a class; ``balanced``, a row is weighted
+    by the share of its class among all records, such that real and fake count equally in expectation, however few
+    records one of them has.
     """
 
     name = "logan_attacker"
@@ -31,14 +34,31 @@ class LoganAttacker(DCGAN):
     class Options(DCGAN.Options):
         generates: bool = True
         """Whether a generator is trained, whose images are fakes too; if not, records of class 0 are the only ones."""
-        fakes: float | None = Field(None, gt=0, lt=1)
-        """Share of class 0 among all its records, which the weights make up for; None: every row counts the same."""
+        balanced: bool = False
+        """Whether both classes count the same, however many records each has; if not, every row counts the same."""
         norm: Literal["group", "none"] = "group"
         """Normalisation of the discriminator; never BatchNorm, which would tell the classes of a batch apart by it."""
         conditional: Literal[False] = False
         """Never told the label, which is what it is to find out."""
 
     options: Options
+    for_attacks = True
+    _fakes: float | None = None  # share of class 0 among the records that it trains on
+
+    def fit(self, networks: Networks, records: Records, reference: Records) -> None:
+        """Count the classes.
+
+        Raises:
+            InputError: its discriminator would see one class alone.
+        """
+        labels = np.ones(len(records)) if records.labels is None else records.labels
+        fakes = float((labels == 0).mean())
+        if fakes == 1 or (fakes == 0 and not self.options.generates):
+            raise InputError(
+                f"{self.name}: expected records of class 0, which are fakes, and of others, got {len(records)} of one "
+                "kind alone: its discriminator would have nothing to tell apart"
+            )
+        self._fakes = fakes if self.options.balanced and fakes > 0 else None
 
     def phases(self) -> tuple[Phase, ...]:
         return super().phases() if self.options.generates else super().phases()[:1]
@@ -65,13 +85,13 @@ class LoganAttacker(DCGAN):
         if not self.options.generates:
             return Losses(private, None)
         # Known fakes and generated ones are half of the fake side each.
-        return Losses(private, softplus(rest) * (1.0 if self.options.fakes is None else 0.5))
+        return Losses(private, softplus(rest) * (1.0 if self._fakes is None else 0.5))
 
     def _weights(self, fake: torch.Tensor) -> torch.Tensor:
-        """Weight of each record's row, ``(rows,)``, by its own class and by public constants alone."""
+        """Weight of each record's row, ``(rows,)``, by its own class and the classes' shares alone."""
         import torch
 
-        share = self.options.fakes
+        share = self._fakes
         if share is None:
             return torch.ones_like(fake, dtype=torch.float32)
         side = 1.0 if self.options.generates else 0.5

@@ -23,14 +23,21 @@ class ToldApart(LoganBlackBox):
     generates: ClassVar[bool]
     against_reference: bool = False
 
+    def not_applicable(self, trial: TrialSpec, roles: frozenset[str]) -> str | None:
+        for what, share, role in (
+            ("members", self.known.members, "members"),
+            ("non-members", self.known.nonmembers, "nonmembers"),
+        ):
+            if share and not round(share * trial.sizes[role]):
+                return f"{self.name} is told {share:g} of the {what}, which is none of {trial.sizes[role]}"
+        if self.against_reference and not trial.sizes["reference"]:
+            return f"{self.name} takes the reference records for fakes, and there are none; set `reference`"
+        return super().not_applicable(trial, roles)
+
     def needs(self, trial: TrialSpec) -> tuple[ModelRequest, ...]:
-        known, sizes = self.known, trial.sizes
-        real = trial.samples + round(known.members * sizes["members"])
-        fake = round(known.nonmembers * sizes["nonmembers"]) + self.against_reference * sizes["reference"]
         spec = {
             "name": "logan_attacker",
-            # The share of the fakes is public: both classes are to count the same.
-            "fakes": fake / (real + fake) if fake else None,
+            "balanced": True,
             "generates": self.generates,
             **{name: getattr(self.options, name) for name in LoganBlackBox.Options.model_fields},
             # One step size for both networks and no average, as in the paper.
@@ -38,7 +45,7 @@ class ToldApart(LoganBlackBox):
             "average": None,
         }
         against: Source | None = "reference" if self.against_reference else None
-        return (ModelRequest("attacker", spec, "samples", seed=trial.seed, known=known, against=against),)
+        return (ModelRequest("attacker", spec, "samples", seed=trial.seed, known=self.known, against=against),)
 
 
 class AuxiliaryOptions(LoganBlackBox.Options):

@@ -15,6 +15,7 @@ Values = NDArray[np.float64]
 
 KNOTS = 500  # quantiles at which the posterior is told; linear between them
 NARROWEST = 1e-3  # bandwidth of the densities at least: u is a logarithm, and this a tenth of a percent
+DECIMALS = 9  # of knots
 REFINEMENT = 1e-6  # of a probability: what equal ones are told apart by
 
 
@@ -48,7 +49,9 @@ def fit_posterior(members: Values, nonmembers: Values, prior: float) -> Posterio
     """
     from sklearn.isotonic import IsotonicRegression
 
-    knots, counts = np.unique(_mixture_quantiles(members, nonmembers, prior), return_counts=True)
+    # Knots that differ by rounding alone would have no slope between them.
+    quantiles = _mixture_quantiles(members, nonmembers, prior)
+    knots, counts = np.unique(np.round(quantiles, DECIMALS), return_counts=True)
     raw = bayes(knots, members, nonmembers, prior, bandwidth(members, nonmembers))
     monotone = IsotonicRegression(increasing=False).fit_transform(knots, raw, sample_weight=counts)
     return Posterior(knots, np.asarray(monotone, dtype=np.float64))

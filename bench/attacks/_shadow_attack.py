@@ -46,8 +46,12 @@ class ShadowAttack(StatisticAttack):
             self.online, self.knowledge = True, "shadow + candidates"
 
     def not_applicable(self, trial: TrialSpec, roles: frozenset[str]) -> str | None:
-        if (reason := super().not_applicable(trial, roles)) is not None or self.online:
+        if (reason := super().not_applicable(trial, roles)) is not None:
             return reason
+        if self.statistic.made_against and not self.options.defended:
+            return f"{self.name} with defended=false has shadows without what {self.statistic.name} is made against"
+        if self.online:
+            return None
         return too_few_reference(self.name, trial, self.subsets)
 
     def needs(self, trial: TrialSpec) -> tuple[ModelRequest, ...]:

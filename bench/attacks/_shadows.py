@@ -12,6 +12,9 @@ def offline_bank(
 ) -> tuple[ModelRequest, ...]:
     """Shadows ``offline-0``... on random subsets of the reference records: no candidate is in any of them.
 
+    With no more reference records than a shadow trains on, all shadows train on the same ones and differ in their seed
+    alone: what they vary by is the training's noise, and not the records.
+
     Args:
         trial: the attacked trial; each shadow trains on as many records as it, since another number overfits
             differently, and whatever the trial's seed, so that its seeds share the bank.

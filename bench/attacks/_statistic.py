@@ -15,7 +15,7 @@ from pydantic import Field
 
 from bench.attacks.base import Attack, JointAttack, Knowledge, TrialSpec
 from bench.errors import InputError, PluginError
-from bench.plugin import Plugin
+from bench.plugin import Plugin, inner_plugin
 from bench.records import Records
 from bench.registry import get
 from bench.release import Model, View
@@ -42,10 +42,16 @@ class StatisticAttack(JointAttack):
         super().__init__(**options)
         inner = statistic_of(self.name, self.options.statistic, fair=self.judges_reference)
         self.statistic = inner
+        # One statistic is one option, however it was written.
+        self.options = self.options.model_copy(update={"statistic": as_option(inner)})
         self.access, self.data, self.needs_roles = inner.access, inner.data, inner.needs_roles
         self.reads_samples, self.cap = inner.reads_samples, inner.cap
+        self.fair_to_reference = inner.fair_to_reference
         if self.knowledge == "nothing":
             self.knowledge = inner.knowledge
+
+    def spec(self) -> dict[str, Any]:
+        return {**super().spec(), "statistic": self.statistic.spec()}
 
     def parts(self) -> tuple[Plugin, ...]:
         return (self.statistic, *self.statistic.parts())
@@ -83,7 +89,13 @@ def statistic_of(owner: str, given: str | dict[str, Any], *, fair: bool) -> Atta
     spec = {"name": given} if isinstance(given, str) else given
     if "name" not in spec:
         raise InputError(f"{owner}: expected the statistic's name, got {spec}")
-    inner = get("attacks", str(spec["name"])).from_spec(spec)
+    name = str(spec["name"])
+    if ":" in name:
+        raise InputError(
+            f"{owner}: expected the name of an attack that is installed as statistic, got the file {name!r}; publish "
+            "it as a package with an entry point, or put it into bench/attacks"
+        )
+    inner = inner_plugin(f"{owner}: statistic", get("attacks", name), spec)
     if not isinstance(inner, Attack):
         raise PluginError(f"{owner}: expected an attack as statistic, got {inner!r}")
     if inner.control or inner.knowledge not in ("nothing", "reference") or inner.known:
@@ -97,6 +109,12 @@ def statistic_of(owner: str, given: str | dict[str, Any], *, fair: bool) -> Atta
             "unlike the candidates; take another statistic"
         )
     return inner
+
+
+def as_option(statistic: Attack) -> str | dict[str, Any]:
+    """How an option names a statistic: by its name, with the options that differ from their defaults."""
+    spec = statistic.short_spec()
+    return spec if len(spec) > 1 else statistic.name
 
 
 def score_statistic(

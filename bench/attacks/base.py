@@ -45,6 +45,7 @@ class TrialSpec:
         seed: the trial's seed.
         samples: number of generated records per trial.
         updates: whether the release holds the updates of federated clients.
+        adaptive: names of the attacks that some defense of the stack names as made against itself.
     """
 
     schema: Schema
@@ -55,6 +56,7 @@ class TrialSpec:
     seed: int
     samples: int
     updates: bool = False
+    adaptive: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -154,8 +156,8 @@ class Scored:
 class Attack(Plugin):
     """Base class of attacks. Larger score = more likely a member, for every attack.
 
-    ``access``, ``knowledge``, ``data``, ``needs_roles``, ``reads_samples``, ``known`` and ``cap`` may be set by an
-    instance, from its options.
+    ``access``, ``knowledge``, ``data``, ``needs_roles``, ``reads_samples``, ``fair_to_reference``, ``known`` and
+    ``cap`` may be set by an instance, from its options.
 
     Attributes:
         access: what it touches of the release.
@@ -165,6 +167,7 @@ class Attack(Plugin):
         reads_samples: whether it reads the trial's generated records; if not, the view has none.
         fair_to_reference: whether a reference record's score is on one scale with a candidate's; not so where the
             attack was fitted on the reference records.
+        made_against: what it is made against, where it says nothing unless a defense names it as adaptive; or "".
         scores_sets: whether ``score_sets`` is an attack of its own on sets of candidates.
         known: the shares of the candidates whose truth it is told.
         cap: how many candidates it judges at most; None: all.
@@ -181,7 +184,8 @@ class Attack(Plugin):
     data: frozenset[str] = frozenset({"image", "table"})
     needs_roles: frozenset[str] = frozenset()
     reads_samples: bool = True
-    fair_to_reference: ClassVar[bool] = True
+    fair_to_reference: bool = True
+    made_against: ClassVar[str] = ""
     scores_sets: ClassVar[bool] = False
     known: Shares = Shares()
     cap: int | None = None
@@ -202,6 +206,13 @@ class Attack(Plugin):
             return f"{self.name} needs the target's {' and '.join(missing)}, and {trial.target['name']} has none"
         if self.access in ("latent", "white_box") and not roles:
             return f"{self.name} needs the target's networks, and {trial.target['name']} has samples alone"
+        if self.knowledge == "reference" and not trial.sizes.get("reference", 1):
+            return f"{self.name} needs reference records, and there are none; set `reference`"
+        if self.made_against and self.name not in trial.adaptive:
+            return (
+                f"{self.name} is made against {self.made_against}, and no defense of this stack names it as made "
+                "against itself"
+            )
         if self.access == "latent" and not roles & {"generator", "decoder"}:
             return f"{self.name} searches the latents of a generator or decoder, and {trial.target['name']} has none"
         if self.access == "updates" and not trial.updates:

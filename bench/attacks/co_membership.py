@@ -40,7 +40,7 @@ class CoMembership(Attack):
 
     name = "co_membership"
     paper = (
-        "Liu, Xiao, Li and Jain, Performing Co-Membership Attacks Against Deep Generative Models, ICDM 2019, "
+        "Liu, Xiao, Li and Gao, Performing Co-Membership Attacks Against Deep Generative Models, ICDM 2019, "
         "the single and the co-membership attack"
     )
     access = "latent"

@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.attacks._made_against import made_against
-from bench.attacks.base import Attack, Chunk, Knowledge, TrialSpec
+from bench.attacks.base import Attack, Chunk, Knowledge
 from bench.distances import nearest
 from bench.errors import PluginError
 from bench.records import Records
@@ -27,6 +26,7 @@ class Hole(Attack):
 
     name = "hole"
     paper = "the suite's own"
+    made_against = "a filter of the output"
     access = "samples"
     knowledge = "reference"
 
@@ -35,14 +35,6 @@ class Hole(Attack):
         """Share of the reference records that have a sample within the radius."""
 
     options: Options
-
-    def not_applicable(self, trial: TrialSpec, roles: frozenset[str]) -> str | None:
-        if (reason := super().not_applicable(trial, roles)) is not None or made_against(self.name, trial):
-            return reason
-        return (
-            f"{self.name} looks for what a filter withheld, and no defense of this stack names it as made against "
-            "itself"
-        )
 
     def prepare(self, candidates: Records, view: View, knowledge: Knowledge, rng: RecordRng) -> float:
         """The radius."""

@@ -80,10 +80,11 @@ class Implausibility(JointAttack):
                 f"{'none' if reference is None else len(reference)} and {len(models)}"
             )
         # As many samples of each model: the more there are, the nearer the nearest is.
-        releases = [view.samples, *(model.samples for model in models)]
-        count = min(len(samples) for samples in releases)
+        count = min([len(view.samples), *(len(model.samples) for model in models)])
         x, smallest = joined(candidates, reference).floats(), TINY * spread(reference)
-        own, *shadows = (log_distances(x, s[:count], view.device, self.options.k, smallest) for s in releases)
+        own = log_distances(x, view.samples[:count], view.device, self.options.k, smallest)
+        # One model after the other: their samples are large.
+        shadows = [log_distances(x, m.samples[:count], view.device, self.options.k, smallest) for m in models]
         own, own_reference = np.split(own, [len(candidates)])
         if not models:
             return Judged(refined(p_values(own, own_reference), own, own_reference), {"calibrated": 0.0})

@@ -12,10 +12,11 @@ from bench.errors import InputError
 class LoganDiscriminative(Auxiliary):
     """A discriminator of its own tells samples and known members from reference records and known non-members.
 
-    It has the form of the target's discriminator and no generator. The score is its logit. The paper's attacker knows
-    non-members at least, since its discriminator would have no fakes otherwise; here the reference records, which come
-    from where the members come from, serve as well. Both classes count equally, however few records one has. Known
-    candidates are not judged. A short training is a weaker attack: the options stand among the board's configurations.
+    It is the suite's DCGAN discriminator, whatever the target, without a generator. The score is its logit. The paper's
+    attacker knows non-members at least, since its discriminator would have no fakes otherwise; here the reference
+    records, which come from where the members come from, serve as well. Both classes count equally, however few records
+    one has. Known candidates are not judged. A short training is a weaker attack: the options stand among the board's
+    configurations.
     """
 
     name = "logan_discriminative"

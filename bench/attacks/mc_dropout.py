@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from bench.attacks._made_against import made_against
 from bench.attacks._statistic import StatisticAttack
-from bench.attacks.base import Judged, Knowledge, TrialSpec
+from bench.attacks.base import Judged, Knowledge
 from bench.errors import IncompatibleError, InputError
 from bench.records import Records
 from bench.release import View
@@ -34,6 +33,7 @@ class MCDropout(StatisticAttack):
     """
 
     name = "mc_dropout"
+    made_against = "dropout"
     paper = "after Gal and Ghahramani, Dropout as a Bayesian Approximation, ICML 2016, section 4"
 
     class Options(StatisticAttack.Options):
@@ -52,13 +52,6 @@ class MCDropout(StatisticAttack):
                 f"{self.statistic.name}, whose access is {self.statistic.access}"
             )
         self.access = "white_box"  # the masks are put into the networks
-
-    def not_applicable(self, trial: TrialSpec, roles: frozenset[str]) -> str | None:
-        if (reason := super().not_applicable(trial, roles)) is not None:
-            return reason
-        if made_against(self.name, trial):  # and where there is no dropout after all, scoring says so
-            return None
-        return f"{self.name} averages over dropout masks, and no defense of this stack names it as made against itself"
 
     def score_all(self, candidates: Records, view: View, knowledge: Knowledge, rng: RecordRng) -> Judged:
         total, layers = np.zeros(len(candidates)), dropout_layers(view.networks)

@@ -11,7 +11,7 @@ from pydantic import Field
 from bench.attacks._likelihood import standardised
 from bench.attacks._shadow_attack import population, shadow_models
 from bench.attacks._shadows import offline_bank, too_few_reference
-from bench.attacks._statistic import joined, score_statistic, statistic_of, trained_on
+from bench.attacks._statistic import as_option, joined, score_statistic, statistic_of, trained_on
 from bench.attacks.base import Attack, JointAttack, Judged, Knowledge, ModelRequest, TrialSpec
 from bench.errors import InputError
 from bench.plugin import Plugin
@@ -54,13 +54,18 @@ class ShadowClassifier(JointAttack):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.inner = tuple(statistic_of(self.name, given, fair=True) for given in self.options.statistics)
+        self.options = self.options.model_copy(update={"statistics": [as_option(one) for one in self.inner]})
         self.access = widest(self.inner)
+        self.fair_to_reference = all(one.fair_to_reference for one in self.inner)
         self.data = frozenset.intersection(*(one.data for one in self.inner))
         if not self.data:
             raise InputError(f"{self.name}: expected statistics that judge the same records, got images and tables")
         self.needs_roles = frozenset().union(*(one.needs_roles for one in self.inner))
         self.reads_samples = any(one.reads_samples for one in self.inner)
         self.cap = min((one.cap for one in self.inner if one.cap is not None), default=None)
+
+    def spec(self) -> dict[str, Any]:
+        return {**super().spec(), "statistics": [one.spec() for one in self.inner]}
 
     def parts(self) -> tuple[Plugin, ...]:
         return tuple(part for one in self.inner for part in (one, *one.parts()))
@@ -71,6 +76,8 @@ class ShadowClassifier(JointAttack):
                 return reason
             if one.needs(trial):
                 return f"{self.name} needs statistics that train no models of their own, and {one.name} does"
+            if one.made_against and not self.options.defended:
+                return f"{self.name} with defended=false has shadows without what {one.name} is made against"
         return super().not_applicable(trial, roles) or too_few_reference(self.name, trial, 2)
 
     def needs(self, trial: TrialSpec) -> tuple[ModelRequest, ...]:

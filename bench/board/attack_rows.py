@@ -173,6 +173,11 @@ def _attack_row(
     known: dict[tuple[str, ...], _Measured],
 ) -> AttackRow:
     first = cells[0]
+    if len({cell.seed for cell in cells}) < len(cells):
+        raise PluginError(
+            f"expected one cell of {first.attack} per seed of {first.dataset} / {first.target} / {first.defense}, got "
+            f"{len(cells)} for the seeds {sorted({cell.seed for cell in cells})}: two attacks have one name"
+        )
     done = tuple(cell for cell in cells if cell.status == "completed")
     _same_candidates(done)
     scores = np.stack([cell.scores for cell in done]) if done else np.zeros((0, 0))

@@ -34,16 +34,16 @@ def worst_attack(rows: Sequence[AttackRow], resamples: int) -> Worst | None:
 
     Attacks can be compared, and the choice corrected for, on the same candidates and seeds only. The
     headline is that of the group with the most candidates. An attack on other candidates (a capped one, or
-    one that knows some of them) takes its place when even the lower limit of its own group's headline lies
-    above that point, so that a clear leak is never left out and a noisy figure on few records does not stand
-    for a row.
+    one that knows some of them) takes its place only when the interval of its own group's headline lies above the
+    whole of that interval, so that a clear leak is never left out, and a noisy figure on few records, of which there
+    may be several, does not stand for a row. A group that judges fewer than two members or non-members has none.
     """
     rows = [row for row in rows if row.summary is not None and not row.control]
-    found = [_of_group(group, rows, resamples) for group in _groups(rows)]
+    found = [_of_group(group, rows, resamples) for group in _groups(rows) if _enough(group[0])]
     if not found:
         return None
     main = found[0]
-    clear = [other for other in found[1:] if other.headline.auc_low > main.headline.auc]
+    clear = [other for other in found[1:] if other.headline.auc_low > main.headline.auc_high]
     return max([main, *clear], key=lambda worst: worst.headline.auc)
 
 
@@ -57,6 +57,11 @@ def worst_per_access(rows: Sequence[AttackRow], resamples: int, overall: Worst |
         if found is not None:
             levels[access] = found
     return levels
+
+
+def _enough(row: AttackRow) -> bool:
+    """Whether there are two of each class, which a headline needs: it is chosen on one half and read on the other."""
+    return min(int(row.membership.sum()), int((~row.membership).sum())) >= 2
 
 
 def _groups(rows: Sequence[AttackRow]) -> list[list[AttackRow]]:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from bench.errors import BenchError
+from bench.errors import BenchError, InputError
 from bench.matrix import yaml_lines
 from bench.matrix.model import Exclusion, Matrix, SplitOptions
 from bench.matrix.problems import Problems
@@ -135,7 +135,10 @@ class Resolver:
         if not isinstance(name, str) or not name:
             return None  # reported by the matrix's own validation
         try:
-            return get(kind, name, self.path.parent), given
+            cls = get(kind, name, self.path.parent)
+            if kind == "targets" and getattr(cls, "for_attacks", False):
+                raise InputError(f"expected a model under test, got {cls.name}, which only attacks train")
+            return cls, given
         except BenchError as error:
             self.problems.add(self.problems.document.known((*place, "name")), str(error))
             return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -74,9 +73,24 @@ def display_names(labels: Iterable[str]) -> dict[str, str]:
     >>> display_names(["dcgan(width=12)", "dropout(rate=0.3)", "dropout(rate=0.5)"])
     {'dcgan(width=12)': 'dcgan', 'dropout(rate=0.3)': 'dropout(rate=0.3)', 'dropout(rate=0.5)': 'dropout(rate=0.5)'}
     """
-    bare = {label: re.sub(r"\([^()]*\)", "", label) for label in labels}
+    bare = {label: _without_options(label) for label in labels}
     counts = Counter(bare.values())
     return {label: name if counts[name] == 1 else label for label, name in bare.items()}
+
+
+def _without_options(label: str) -> str:
+    """A label without what stands in parentheses, which may hold plugins with options of their own.
+
+    >>> _without_options("lira(statistic=monte_carlo(features=hog),models=4)+x")
+    'lira+x'
+    """
+    depth, kept = 0, []
+    for character in label:
+        depth += character == "("
+        if not depth:
+            kept.append(character)
+        depth -= character == ")"
+    return "".join(kept)
 
 
 def dataset_labels(datasets: Sequence[DataSet]) -> list[str]:

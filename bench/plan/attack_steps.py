@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from bench import registry
 from bench.attacks.base import Attack, ModelRequest, TrialSpec
-from bench.candidates import judged_candidates
+from bench.candidates import judged_candidates, too_few_judged
 from bench.plan.graph import PlannedCell, PlannedData, PlannedTrial, Step
 from bench.plan.steps import StepMaker
 from bench.plugin import Plugin
@@ -27,6 +27,7 @@ def trial_spec(make: StepMaker, data: PlannedData, target: Target, stack: tuple[
         seed=seed,
         samples=make.resolved.matrix.samples,
         updates=any(d.releases_updates for d in stack),
+        adaptive=frozenset(name for d in stack for name in d.adaptive),
     )
 
 
@@ -44,6 +45,8 @@ def plan_cell(
         return PlannedCell(trial, attack, name, "", None)
     spec = trial_spec(make, data, target, stack, trial.seed)
     if (reason := attack.not_applicable(spec, frozenset(target.roles))) is not None:
+        return PlannedCell(trial, attack, name, reason, None)
+    if (reason := too_few_judged(data.split, attack)) is not None:
         return PlannedCell(trial, attack, name, reason, None)
     requests = attack.needs(spec)
     if target.brought and any(r.target["name"] == target.name for r in requests):
@@ -98,8 +101,7 @@ def _model(
             cast("Defense", _class(make, "defenses", str(d["name"])).from_spec(d)).at(base_dir)
             for d in request.defenses
         )
-    labelled = bool(request.known) or request.against is not None
-    if not labelled and (reason := stack_refuses(stack, target, data.schema)) is not None:
+    if (reason := stack_refuses(stack, target, data.schema)) is not None:
         return reason
     records: dict[str, Any] = {
         "source": request.source,

@@ -14,7 +14,7 @@ from bench.records import Records, to_stored
 from bench.rng import generator
 from bench.steps.data import load_split
 from bench.steps.task import Job
-from bench.steps.train import load_release, pair_of
+from bench.steps.train import asked_records, load_release, pair_of
 from bench.store import write_arrays
 from targets.training import generate_labelled
 
@@ -50,10 +50,12 @@ def _released(job: Job, n: int) -> Samples:
     config = artifact.json("config.json")
     _, defenses = pair_of(replace(job, task=replace(job.task, config=config)))
     split = load_split(job.input("data"))
+    # Of a shadow model, a filter protects what the shadow was trained on, and not the trial's members.
+    protected = asked_records(config["records"], split, None) if defenses else split.role("members")
 
     def passed(made: Samples) -> Samples:
         for defense in defenses:
-            mask = defense.filter_samples(made["samples"], split.role("members"), split.role("validation"))
+            mask = defense.filter_samples(made["samples"], protected, split.role("validation"))
             made = made if mask is None else {name: array[mask] for name, array in made.items()}
         return made
 

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from bench.attacks.base import Attack, Shares
-from bench.candidates import candidates_of, judged_candidates, known_mask, model_records
+from bench.candidates import candidates_of, judged_candidates, known_mask, model_records, too_few_judged
 from bench.data.split import Split
 from bench.errors import InputError
 from bench.records import Records, Schema
@@ -80,16 +80,15 @@ def test_more_known_candidates_hold_the_fewer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cap", "judged"), [(10, (4, 6)), (50, (20, 30)), (1, (1, 1)), (100, (40, 60)), (500, (40, 60))]
+    ("cap", "judged"), [(2, (1, 1)), (3, (1, 1)), (10, (5, 5)), (90, (40, 50)), (100, (40, 60)), (500, (40, 60))]
 )
-def test_a_cap_keeps_the_classes_proportion_and_one_of_each(cap: int, judged: tuple[int, int]) -> None:
+def test_a_cap_takes_as_many_members_as_others_where_there_are_so_many(cap: int, judged: tuple[int, int]) -> None:
     given, attack = split(), Told(cap=cap)
     found = candidates_of(given, attack)
     assert (int(found.membership.sum()), int((~found.membership).sum())) == judged
     assert found.capped == (cap < 100)
     assert len(found.known) == 0
-    if cap > 1:  # planned for as one, where one of each class is judged
-        assert judged_candidates(given, attack) == sum(judged)
+    assert judged_candidates(given, attack) == sum(judged)
 
 
 def test_a_cap_counts_those_that_are_not_known() -> None:
@@ -104,6 +103,15 @@ def test_a_cap_counts_those_that_are_not_known() -> None:
 def test_somebody_of_each_class_must_be_left(members: float, nonmembers: float, what: str) -> None:
     with pytest.raises(InputError, match=f"leave a {what} to judge, got none"):
         candidates_of(split(), Told(members, nonmembers))
+
+
+def test_too_few_to_compare_are_known_when_planning() -> None:
+    assert too_few_judged(split(), Told(0.5, 0.5, cap=10)) is None
+    assert too_few_judged(split(), Told(0.97, 0)) == (
+        "told would judge 1 members and 60 non-members, after those that it is told of or is capped by; at least 2 of "
+        "each can be compared"
+    )
+    assert "1 members and 1 non-members" in str(too_few_judged(split(), Told(cap=2)))
 
 
 def asked(source: str, size: int | None = None, **rest: Any) -> dict[str, Any]:

@@ -106,6 +106,13 @@ def test_every_call_reaches_the_networks(tmp_path: Path) -> None:
         assert torch.equal(ours, theirs)
 
 
+def test_a_critic_stays_a_critic(tmp_path: Path) -> None:
+    """Its answers need a threshold, wherever it was trained."""
+    target = checkpoint(tmp_path / "none.safetensors", {"name": "wgan_gp", "width": 4})
+    assert target.critic
+    assert not checkpoint(tmp_path / "none.safetensors", {"name": "dcgan", "width": 4}).critic
+
+
 def test_a_target_of_a_file(file: Path) -> None:
     text = "from targets.dcgan import DCGAN\n\n\nclass Mine(DCGAN):\n    '''Mine.'''\n\n    name = 'mine'\n"
     (file.parent / "mine.py").write_text(text)
@@ -166,7 +173,10 @@ def test_a_pickle_is_not_opened(tmp_path: Path) -> None:
         ({"width": 4}, "expected `target` as a name, or a mapping with a `name`"),
         ({"name": "samples", "path": "x"}, "expected `target` to name a target that is trained here, got 'samples'"),
         ({"name": "dcgan", "widht": 4}, "checkpoint: target 'dcgan': widht: Extra inputs are not permitted"),
-        ({"name": "vae", "preset": "tpu"}, r"expected a preset of vae \(gpu.*\), got 'tpu'"),
+        (
+            {"name": "vae", "preset": "tpu"},
+            r"target 'vae': expected one of its presets \(gpu.*\), got 'tpu'",
+        ),
         ("dcgam", "dcgan"),
     ],
 )

@@ -60,7 +60,7 @@ def overfitted(*defenses: Defense, steps: int = 300) -> Trained:
     places = np.concatenate([np.flatnonzero(membership), np.arange(n - FAKES, n)])
     labels = np.repeat([1, 0], [MEMBERS, FAKES])
     records = replace(everyone.take(places), labels=labels, schema=replace(SCHEMA, classes=2))
-    target = LoganAttacker(width=16, latent=4, steps=steps, batch_size=20, generates=False, fakes=FAKES / len(records))
+    target = LoganAttacker(width=16, latent=4, steps=steps, batch_size=20, generates=False, balanced=True)
     trained = train(TrainingRequest(target, defenses, records, len(records), records, 0, Device()))
     assert trained.status == "completed"
     return Trained(candidates, membership, reference, Release(target, trained.networks, SCHEMA, Device()))

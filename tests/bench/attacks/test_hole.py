@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -63,8 +65,9 @@ def test_a_filter_gives_its_members_away() -> None:
 
 def test_without_a_filter_it_reads_chance() -> None:
     everyone, membership = records(points(600, 0)), np.arange(600) < 300
-    found = Hole(quantile=0.1).score(everyone, view(points(3000, 3)), Knowledge(reference=records(points(500, 2))), RNG)
-    assert abs(auc(found.scores, membership) - 0.5) < 0.05
+    found = Hole(quantile=0.5).score(everyone, view(points(3000, 3)), Knowledge(reference=records(points(500, 2))), RNG)
+    assert 0.3 < (found.scores == -1).mean() < 0.7  # about half of all have a sample near, so that it could read .25
+    assert abs(auc(found.scores, membership) - 0.5) < 0.08
 
 
 def test_contract() -> None:
@@ -94,14 +97,8 @@ def test_a_sample_at_the_radius_is_not_within_it() -> None:
 
 def test_it_judges_only_where_a_defense_names_it() -> None:
     """On samples that nothing filtered it would read the wrong way round."""
-
-    def reason(*defenses: str) -> str | None:
-        stack = tuple({"name": name} for name in defenses)
-        trial = TrialSpec(SCHEMA, 10, {}, {"name": "dcgan"}, stack, 0, 100)
-        return Hole().not_applicable(trial, frozenset({"generator"}))
-
-    assert reason("none") == (
-        "hole looks for what a filter withheld, and no defense of this stack names it as made against itself"
+    trial = TrialSpec(SCHEMA, 10, {}, {"name": "dcgan"}, (), 0, 100)
+    assert Hole().not_applicable(trial, frozenset({"generator"})) == (
+        "hole is made against a filter of the output, and no defense of this stack names it as made against itself"
     )
-    assert reason("dropout") is not None  # which names another attack
-    assert reason("none", "a_filter_of_my_own") is None
+    assert Hole().not_applicable(replace(trial, adaptive=frozenset({"hole"})), frozenset({"generator"})) is None

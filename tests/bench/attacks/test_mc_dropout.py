@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from bench.attacks.base import Knowledge, TrialSpec
+from bench.attacks.lira import Lira
 from bench.attacks.logan_white_box import LoganWhiteBox
 from bench.attacks.mc_dropout import MCDropout, dropout_layers, masked
 from bench.contracts import check_attack
@@ -161,25 +162,24 @@ def test_a_statistic_that_masks_cannot_change_is_refused() -> None:
 ROLES = frozenset({"generator", "discriminator"})
 
 
-@pytest.mark.parametrize(
-    ("defenses", "applies"),
-    [
-        (("dropout",), True),
-        (("weight_norm", "dropout"), True),
-        (("none",), False),
-        ((), False),
-        (("weight_norm",), False),
-        (("from_a_file",), True),  # what is not registered cannot be asked; without dropout, scoring says so
-    ],
-)
-def test_it_applies_where_a_defense_names_it(defenses: tuple[str, ...], applies: bool) -> None:
-    trial = TrialSpec(GREY, 10, {}, {"name": "dcgan"}, tuple({"name": name} for name in defenses), 0, 100)
+@pytest.mark.parametrize("named", [{"mc_dropout"}, {"hole", "mc_dropout"}, {"hole"}, set()], ids=repr)
+def test_it_applies_where_a_defense_names_it(named: set[str]) -> None:
+    trial = TrialSpec(GREY, 10, {}, {"name": "dcgan"}, ({"name": "mine"},), 0, 100, adaptive=frozenset(named))
     reason = MCDropout().not_applicable(trial, ROLES)
-    if applies:
+    if "mc_dropout" in named:
         assert reason is None
     else:
-        assert reason is not None
-        assert "no defense of this stack names it as made against itself" in reason
+        assert reason == (
+            "mc_dropout is made against dropout, and no defense of this stack names it as made against itself"
+        )
+
+
+def test_shadows_without_the_defense_are_refused_before_they_are_trained() -> None:
+    sizes = {"members": 10, "nonmembers": 10, "reference": 40}
+    trial = TrialSpec(GREY, 10, sizes, {"name": "dcgan"}, (), 0, 100, adaptive=frozenset({"mc_dropout"}))
+    reason = Lira(statistic="mc_dropout", defended=False).not_applicable(trial, ROLES)
+    assert reason == "lira with defended=false has shadows without what mc_dropout is made against"
+    assert Lira(statistic="mc_dropout").not_applicable(trial, ROLES) is None
 
 
 def test_no_discriminator_is_the_first_reason() -> None:

@@ -9,6 +9,7 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from bench.attacks._posterior import (
+    DECIMALS,
     NARROWEST,
     REFINEMENT,
     Posterior,
@@ -83,10 +84,18 @@ def test_it_is_the_best_that_never_rises() -> None:
     assert (np.diff(raw) > 0).any()
     both = np.concatenate([members, nonmembers])
     weights = np.repeat([0.4 / 15, 0.6 / 30], [15, 30])
+    both = np.round(both, DECIMALS)
     assert np.array_equal(u, np.unique(both))
     # Few records, many quantiles: each record is a knot, and weighs as much as it occurs.
     wanted = pooled(raw.tolist(), [float(weights[both == value].sum()) for value in u])
     np.testing.assert_allclose(posterior.probabilities, wanted, atol=5e-3)
+
+
+def test_values_that_differ_by_rounding_alone_are_one_knot() -> None:
+    u = 1 + np.arange(40) * 1e-16
+    posterior = fit_posterior(u, u + 1e-15, 0.3)
+    assert np.isfinite(posterior.probabilities).all()
+    np.testing.assert_allclose(posterior(np.array([0.0, 1.0, 2.0])), 0.3)
 
 
 def test_beyond_all_that_is_known_it_stays() -> None:

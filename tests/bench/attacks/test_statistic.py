@@ -13,10 +13,12 @@ from bench.attacks._shadow_attack import population
 from bench.attacks._statistic import StatisticAttack, joined, score_statistic, statistic_of, trained_on
 from bench.attacks.base import Chunk, Knowledge
 from bench.attacks.lira import Lira
+from bench.attacks.shadow_classifier import ShadowClassifier
 from bench.contracts import check_attack
 from bench.devices import Device
 from bench.errors import InputError, PluginError
 from bench.records import Records, Schema
+from bench.registry import get
 from bench.release import Model, View
 from bench.rng import RecordRng
 
@@ -185,3 +187,56 @@ def test_a_population_is_a_subset_by_draw_sorted_by_id() -> None:
 def test_without_reference_records_there_is_no_population(reference: Records | None) -> None:
     with pytest.raises(PluginError, match="expected reference records, got none"):
         population(Knowledge(reference), None, RecordRng(0))
+
+
+def test_an_attack_within_an_attack_is_as_fair_as_what_is_inside() -> None:
+    """Reference records are no candidates to a density that was fitted on them, however deep it lies."""
+    assert not Doubled(statistic="domias").fair_to_reference
+    assert Doubled(statistic="nearest_sample").fair_to_reference
+    nested = {"name": "augmented", "statistic": {"name": "mixed_pairs", "statistic": "domias"}}
+    with pytest.raises(InputError, match="scores reference records too, and augmented was fitted on those"):
+        Strict(statistic=nested)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "nearest_sample",
+        {"name": "nearest_sample"},
+    ],
+    ids=repr,
+)
+def test_a_statistic_has_one_identity_however_it_is_written(written: Any) -> None:
+    attack = Lira(statistic=written)
+    assert attack == Lira()
+    assert attack.label() == "lira"
+    assert attack.spec() == Lira().spec()
+
+
+def test_the_spec_has_all_options_of_the_statistic_and_makes_the_same_attack() -> None:
+    attack = Lira(statistic={"name": "monte_carlo", "features": "hog", "weighted": False}, models=3)
+    assert attack.label() == "lira(statistic=monte_carlo(features=hog),models=3)"
+    assert attack.spec()["statistic"] == get("attacks", "monte_carlo")(features="hog").spec()
+    assert Lira.from_spec(attack.spec()) == attack
+    several = ShadowClassifier(statistics=[{"name": "nearest_sample"}, {"name": "monte_carlo", "features": "hog"}])
+    assert [one["name"] for one in several.spec()["statistics"]] == ["nearest_sample", "monte_carlo"]
+    assert several == ShadowClassifier(statistics=["nearest_sample", {"name": "monte_carlo", "features": "hog"}])
+
+
+def test_what_is_wrong_with_a_statistics_options_is_said_of_the_statistic() -> None:
+    with pytest.raises(InputError, match="lira: statistic 'reconstruction': encodngs: Extra inputs are not permitted"):
+        Lira(statistic={"name": "reconstruction", "encodngs": 3})
+    with pytest.raises(InputError, match=r"lira: statistic 'reconstruction': encodings: .* greater than or equal to 1"):
+        Lira(statistic={"name": "reconstruction", "encodings": -3})
+    with pytest.raises(InputError, match=r"'gan_leaks_partial': expected one of its presets \(.*got 'x'"):
+        Lira(statistic={"name": "gan_leaks_partial", "preset": "x"})
+    preset = get("attacks", "gan_leaks_partial").presets["paper"]
+    assert Lira(statistic={"name": "gan_leaks_partial", "preset": "paper"}).statistic == get(
+        "attacks", "gan_leaks_partial"
+    )(**preset)
+
+
+def test_a_statistic_in_a_file_is_refused() -> None:
+    """Workers in another folder would find another file of that name, or none."""
+    with pytest.raises(InputError, match="expected the name of an attack that is installed as statistic, got the file"):
+        Lira(statistic="./mine.py:Mine")

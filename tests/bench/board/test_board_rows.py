@@ -20,6 +20,7 @@ from bench.errors import PluginError
 from bench.metrics.headline import headline
 from bench.metrics.roc import auc
 from bench.results import Cell, Results
+from bench.rng import generator
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +174,40 @@ def test_a_noisy_figure_on_fewer_candidates_is_named_but_no_headline() -> None:
     assert found["members"] == 200
     assert "gan_leaks_partial (80 candidates, AUC" in found["verdict"]
     assert found["auc_latent"] is not None
+
+
+def test_luck_on_few_candidates_seldom_makes_a_headline() -> None:
+    """Nothing leaks; of three attacks on few candidates each, some reach .6, and stand beside the row."""
+    replaced = 0
+    for repetition in range(40):
+        large = tuple(
+            replace(cell(f"large {k}"), scores=generator(repetition, "large", k).normal(size=500)) for k in range(6)
+        )
+        small = tuple(
+            replace(capped(0.0), attack=f"small {k}", scores=generator(repetition, "small", k).normal(size=80))
+            for k in range(3)
+        )
+        row = only(results((trial(),), (*large, *small)))
+        assert row.worst is not None
+        replaced += row.worst.headline.members < 200
+    assert replaced <= 1
+
+
+def test_an_attack_that_judges_one_member_has_no_headline_and_stops_nothing() -> None:
+    whole = cell("told", shift=3.0)
+    keep = np.sort(np.r_[np.flatnonzero(whole.membership)[:1], np.flatnonzero(~whole.membership)[:30]])
+    one = replace(
+        whole, record_ids=whole.record_ids[keep], membership=whole.membership[keep], scores=whole.scores[keep]
+    )
+    found = only(results((trial(),), (cell(shift=0.1), one))).columns()
+    assert found["worst_attack"] == "nearest_sample"
+    assert "told (31 candidates, AUC" in found["verdict"]
+
+
+def test_two_attacks_of_one_name_are_refused() -> None:
+    """They would be averaged like two training runs."""
+    with pytest.raises(PluginError, match=r"expected one cell of nearest_sample per seed .* two attacks have one name"):
+        attack_rows(results((trial(),), (cell(), cell(shift=1.0))))
 
 
 def test_attacks_are_compared_on_the_seeds_they_share() -> None:

@@ -12,9 +12,11 @@ import yaml
 
 from bench.candidates import candidates_of
 from bench.cli.app import app
+from bench.errors import InputError
 from bench.matrix import load_matrix
 from bench.plan.build import build_plan
 from bench.plan.graph import Plan, Step
+from bench.registry import get
 from bench.steps.data import load_split, store_data
 from bench.steps.execute import execute
 from bench.steps.task import Task
@@ -237,10 +239,10 @@ def test_sets_of_an_attack_of_its_own_are_those_of_the_instrument(plan: Plan, co
     assert not any(name.startswith("set_score") for name in arrays(plan, computed, "offline")[0])
 
 
-def test_a_cap_keeps_the_proportion_of_the_classes(plan: Plan, computed: Store) -> None:
+def test_a_cap_takes_as_many_members_as_others(plan: Plan, computed: Store) -> None:
     scores, result = arrays(plan, computed, "capped")
     assert result["capped"] is True
-    assert (scores["membership"].sum(), len(scores["membership"])) == (4, 12)
+    assert (scores["membership"].sum(), len(scores["membership"])) == (6, 12)
 
 
 def test_the_records_that_told_apart_are_labelled(plan: Plan, computed: Store) -> None:
@@ -267,5 +269,70 @@ def test_the_records_that_told_apart_are_labelled(plan: Plan, computed: Store) -
     assert not judged_members & _rows(records.x[150:])
 
 
+FILTER = """
+from defenses.base import Defense
+
+
+class Filter(Defense):
+    # Lets everything pass, and notes whom it was to protect.
+    name = "filter"
+    family = "release"
+    seen = []
+
+    def filter_samples(self, samples, members, validation):
+        self.seen.append(set(members.ids.tolist()))
+"""
+
+
+def test_a_filter_of_a_shadow_protects_what_the_shadow_was_trained_on(tmp_path: Path) -> None:
+    """With the trial's members it would carry their holes, which is what an attacker looks for."""
+    (tmp_path / "filter.py").write_text(FILTER, "utf-8")
+    made = planned(tmp_path, defenses=["./filter.py:Filter"], attacks=["./mine.py:Offline"], seeds=[0])
+    (cell,) = made.cells
+    assert cell.step is not None
+    assert _compute(made, cell.step, Store(tmp_path / "store")) == ""
+    seen = get("defenses", "./filter.py:Filter", tmp_path).seen  # type: ignore[attr-defined]
+    (data,) = made.data.values()
+    members, reference = (set(data.split.ids[role].tolist()) for role in ("members", "reference"))
+    assert sum(ids == members for ids in seen) == 1  # the trial's own samples
+    assert sum(ids < reference and len(ids) == len(members) for ids in seen) == 4
+    assert len(seen) == 5
+
+
 def _rows(x: Sequence[Any]) -> set[bytes]:
     return {np.ascontiguousarray(row).tobytes() for row in x}
+
+
+def test_an_attacks_own_model_is_no_target(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected a model under test, got logan_attacker, which only attacks train"):
+        planned(tmp_path, targets=["logan_attacker"])
+
+
+def test_shares_that_leave_nobody_are_not_applicable(tmp_path: Path) -> None:
+    told = {"name": "logan_discriminative", "known_members": 0.99, "steps": 2, "width": 4}
+    made = planned(tmp_path, attacks=[told], seeds=[0], defenses=["none"])
+    assert [cell.not_applicable for cell in made.cells] == [
+        "logan_discriminative would judge 0 members and 80 non-members, after those that it is told of or is capped "
+        "by; at least 2 of each can be compared"
+    ]
+
+
+def test_attacks_around_different_statistics_have_different_names(tmp_path: Path) -> None:
+    statistics: list[Any] = ["nearest_sample", "monte_carlo", {"name": "monte_carlo", "features": "hog"}]
+    attacks: list[Any] = [
+        *({"name": "calibrated", "statistic": statistic} for statistic in statistics),
+        {"name": "rmia", "models": 3, "statistic": {"name": "augmented", "statistic": "density", "copies": 1}},
+    ]
+    made = planned(tmp_path, attacks=attacks, seeds=[0], defenses=["none"])
+    assert [cell.name for cell in made.cells] == [
+        "calibrated",
+        "calibrated(statistic=monte_carlo)",
+        "calibrated(statistic=monte_carlo(features=hog))",
+        "rmia",
+    ]
+
+
+def test_one_statistic_written_twice_is_one_attack_given_twice(tmp_path: Path) -> None:
+    attacks = ["lira", {"name": "lira", "statistic": {"name": "nearest_sample"}}]
+    with pytest.raises(InputError, match="lira"):
+        planned(tmp_path, attacks=attacks, seeds=[0], defenses=["none"])
