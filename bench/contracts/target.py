@@ -46,8 +46,8 @@ class _Subject:
 
     @property
     def learns_at_once(self) -> bool:
-        """Whether it takes what it learns in ``fit``, before the first step."""
-        return type(self.target).fit is not Target.fit
+        """Whether it takes all that it learns in ``fit``, before the first step."""
+        return type(self.target).fit is not Target.fit and not self.target.phases()
 
 
 def declares(subject: _Subject) -> None:

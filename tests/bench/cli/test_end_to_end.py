@@ -250,7 +250,14 @@ def test_an_interrupt_keeps_what_was_done(tmp_path: Path) -> None:
         "--results",
         str(tmp_path / "results"),
     ]
-    running = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    running = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        # What a shell starts in the background, this suite perhaps, ignores the signal, and so would the run.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     assert running.stderr is not None
     said = []
     for line in running.stderr:
