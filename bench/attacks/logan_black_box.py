@@ -17,7 +17,8 @@ class LoganBlackBox(Attack):
     """Train an attacker DCGAN on generated samples alone; its discriminator's logit is the score.
 
     The paper trains the attacker for as long as the target; the default is 10,000 steps of Adam at 2e-4 with
-    beta1 .5. A short attacker is a weaker attack: the options stand among the board's configurations.
+    beta1 .5. A short attacker is a weaker attack: the options stand among the board's configurations. It finds members
+    where samples are near copies of them; where the target overfits in its discriminator alone, it reads chance.
     """
 
     name = "logan_black_box"

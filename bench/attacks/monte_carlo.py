@@ -42,6 +42,8 @@ class MonteCarlo(JointAttack):
     where samples are copies: with `weighted`, a distance of 0 weighs as one of a millionth of the radius, and a
     radius of 0 (more copies than the percentile asks for) becomes a millionth of the candidates' spread.
 
+    HOG and colour histograms tell kinds of images apart rather than records: on small grey ones neither has any power.
+
     On a set of candidates the paper compares the sums of these scores. Sets that are compared are of equal size, so
     that the mean orders them alike.
     """
