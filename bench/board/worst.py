@@ -32,11 +32,10 @@ class Worst:
 def worst_attack(rows: Sequence[AttackRow], resamples: int) -> Worst | None:
     """The worst of the completed attacks of one row, or None where there is none.
 
-    Attacks can be compared, and the choice corrected for, on the same candidates and seeds only. The
-    headline is that of the group with the most candidates. An attack on other candidates (a capped one, or
-    one that knows some of them) takes its place only when the interval of its own group's headline lies above the
-    whole of that interval, so that a clear leak is never left out, and a noisy figure on few records, of which there
-    may be several, does not stand for a row. A group that judges fewer than two members or non-members has none.
+    Attacks can be compared, and the choice corrected for, on the same candidates and seeds only. The headline is that
+    of the group with the most candidates. An attack on other candidates (a capped one, or one that knows some of them)
+    takes its place only when its own group's interval lies above the whole of that one: a clear leak is never left out,
+    and a noisy figure on few records does not stand for a row. Fewer than two members or non-members have no headline.
     """
     rows = [row for row in rows if row.summary is not None and not row.control]
     found = [_of_group(group, rows, resamples) for group in _groups(rows) if _enough(group[0])]

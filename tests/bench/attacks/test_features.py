@@ -16,9 +16,9 @@ from bench.attacks._features import (
     colour_histogram,
     distance_blocks,
     feature_map,
-    oriented_gradients,
     principal_components,
 )
+from bench.attacks._hog import oriented_gradients
 from bench.devices import Device
 from bench.errors import InputError
 from bench.records import Records, Schema
