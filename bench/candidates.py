@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.attacks.base import Attack, Shares, Source
+from bench.attacks.base import WITH_REFERENCE, Attack, Knowledge, Shares, Source
 from bench.data.split import Split
 from bench.errors import InputError
 from bench.records import Records
 from bench.rng import RecordRng, generator
+
+if TYPE_CHECKING:
+    from bench.release import Model
 
 LEAST = 2  # of each class: fewer have no interval
 CHOICE_SEED = 0  # the same candidates for every trial, so that its seeds can be compared
@@ -66,6 +69,39 @@ def candidates_of(split: Split, attack: Attack) -> Candidates:
     )
 
 
+def granted(
+    attack: Attack,
+    candidates: Candidates,
+    reference: Callable[[], Records],
+    models: Mapping[str, Model],
+    members: int,
+    nonmembers: int,
+) -> Knowledge:
+    """What the attack's declared level grants, and nothing beyond.
+
+    Args:
+        reference: gives the records that an attacker may own.
+        models: the attack's own.
+        members, nonmembers: public sizes.
+    """
+    told: dict[str, tuple[Records, NDArray[np.bool_]]] = {
+        "labelled": (candidates.known, candidates.known_membership),
+        "labels": (candidates.records, candidates.membership),
+    }
+    membership = None
+    if attack.knowledge in told:
+        records, truth = told[attack.knowledge]
+        membership = dict(zip(records.ids.tolist(), truth.tolist(), strict=True))
+    return Knowledge(
+        reference=reference() if attack.knowledge in WITH_REFERENCE else None,
+        known=candidates.known if attack.knowledge == "labelled" else None,
+        membership=membership,
+        models=models,
+        members=members,
+        nonmembers=nonmembers,
+    )
+
+
 def judged_candidates(split: Split, attack: Attack) -> int:
     """How many candidates an attack judges; no record is read."""
     return sum(_judged(split, attack).values())
@@ -84,16 +120,14 @@ def too_few_judged(split: Split, attack: Attack) -> str | None:
 
 def _judged(split: Split, attack: Attack) -> dict[bool, int]:
     sizes = {True: len(split.ids["members"]), False: len(split.ids["nonmembers"])}
-    shares = {True: attack.known.members, False: attack.known.nonmembers}
-    left = {member: size - round(shares[member] * size) for member, size in sizes.items()}
-    return _quotas(left, attack.cap)
+    known = attack.known.counts(sizes[True], sizes[False])
+    return _quotas({member: size - known[member] for member, size in sizes.items()}, attack.cap)
 
 
 def known_mask(ids: NDArray[np.int64], membership: NDArray[np.bool_], shares: Shares) -> NDArray[np.bool_]:
     """The candidates whose truth is told, bool ``(n,)``: shares of each class, drawn by record id."""
     members = int(membership.sum())
-    sizes = {True: round(shares.members * members), False: round(shares.nonmembers * (len(ids) - members))}
-    return _drawn(ids, "known", sizes, membership)
+    return _drawn(ids, "known", shares.counts(members, len(ids) - members), membership)
 
 
 def _quotas(sizes: Mapping[bool, int], cap: int | None) -> dict[bool, int]:

@@ -24,12 +24,14 @@ class ToldApart(LoganBlackBox):
     against_reference: bool = False
 
     def not_applicable(self, trial: TrialSpec, roles: frozenset[str]) -> str | None:
-        for what, share, role in (
-            ("members", self.known.members, "members"),
-            ("non-members", self.known.nonmembers, "nonmembers"),
+        members, nonmembers = trial.sizes["members"], trial.sizes["nonmembers"]
+        told = self.known.counts(members, nonmembers)
+        for what, share, count, size in (
+            ("members", self.known.members, told[True], members),
+            ("non-members", self.known.nonmembers, told[False], nonmembers),
         ):
-            if share and not round(share * trial.sizes[role]):
-                return f"{self.name} is told {share:g} of the {what}, which is none of {trial.sizes[role]}"
+            if share and not count:
+                return f"{self.name} is told {share:g} of the {what}, which is none of {size}"
         if self.against_reference and not trial.sizes["reference"]:
             return f"{self.name} takes the reference records for fakes, and there are none; set `reference`"
         return super().not_applicable(trial, roles)

@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.attacks._shadows import offline_bank, online_bank, too_few_reference
 from bench.attacks._statistic import ShadowOptions, StatisticAttack, trained_on
-from bench.attacks.base import Knowledge, KnowledgeLevel, ModelRequest, TrialSpec
+from bench.attacks.base import Attack, Knowledge, KnowledgeLevel, ModelRequest, TrialSpec
 from bench.errors import PluginError
 from bench.records import Records
 from bench.release import Model
@@ -46,13 +46,9 @@ class ShadowAttack(StatisticAttack):
             self.online, self.knowledge = True, "shadow + candidates"
 
     def not_applicable(self, trial: TrialSpec, roles: frozenset[str]) -> str | None:
-        if (reason := super().not_applicable(trial, roles)) is not None:
-            return reason
-        if self.statistic.made_against and not self.options.defended:
-            return f"{self.name} with defended=false has shadows without what {self.statistic.name} is made against"
-        if self.online:
-            return None
-        return too_few_reference(self.name, trial, self.subsets)
+        reason = super().not_applicable(trial, roles)
+        reason = reason or needs_defense(self.name, self.statistic, self.options.defended)
+        return reason or (None if self.online else too_few_reference(self.name, trial, self.subsets))
 
     def needs(self, trial: TrialSpec) -> tuple[ModelRequest, ...]:
         bank = online_bank if self.online else offline_bank
@@ -63,6 +59,13 @@ class ShadowAttack(StatisticAttack):
         return shadow_models(
             self.name, "online" if self.online else "offline", self.options.models, candidates, knowledge
         )
+
+
+def needs_defense(owner: str, statistic: Attack, defended: bool) -> str | None:
+    """Why a statistic says nothing of shadows that are trained without the target's defenses, or None."""
+    if defended or not statistic.made_against:
+        return None
+    return f"{owner} with defended=false has shadows without what {statistic.name} is made against"
 
 
 def shadow_models(

@@ -69,6 +69,10 @@ class Shares:
     def __bool__(self) -> bool:
         return self.members > 0 or self.nonmembers > 0
 
+    def counts(self, members: int, nonmembers: int) -> dict[bool, int]:
+        """How many of so many members (True) and non-members (False) those are."""
+        return {True: round(self.members * members), False: round(self.nonmembers * nonmembers)}
+
 
 @dataclass(frozen=True)
 class ModelRequest:
@@ -142,7 +146,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Scored:
-    """What an attack step found.
+    """What an attack found.
 
     Attributes:
         scores: float64, one per candidate, in the order in which the candidates were given.
@@ -150,7 +154,7 @@ class Scored:
     """
 
     scores: NDArray[np.float64]
-    diagnostics: Mapping[str, float]
+    diagnostics: Mapping[str, float] = field(default_factory=dict)
 
 
 class Attack(Plugin):
@@ -285,39 +289,28 @@ class Attack(Plugin):
         return Scored(scores, self.diagnostics(state))
 
 
-@dataclass(frozen=True)
-class Judged:
-    """What ``score_all`` may return where it has figures of its own to report.
-
-    Attributes:
-        scores: ``(n,)``, one per candidate.
-        diagnostics: see ``Attack.diagnostics``.
-    """
-
-    scores: NDArray[np.floating[Any]]
-    diagnostics: Mapping[str, float] = field(default_factory=dict)
-
-
 class JointAttack(Attack):
     """Base class of attacks that judge all candidates in one call."""
 
     def score_all(
         self, candidates: Records, view: View, knowledge: Knowledge, rng: RecordRng
-    ) -> NDArray[np.floating[Any]] | Judged:
-        """Scores ``(len(candidates),)`` of the candidates, which come sorted by id, in that order."""
+    ) -> NDArray[np.floating[Any]] | Scored:
+        """Scores ``(len(candidates),)`` of the candidates, which come sorted by id, in that order.
+
+        With figures of its own to report, an attack returns ``Scored``.
+        """
         raise NotImplementedError
 
     @final
     def prepare(self, candidates: Records, view: View, knowledge: Knowledge, rng: RecordRng) -> _Joint:
         found = self.score_all(candidates, view, knowledge, rng)
-        if not isinstance(found, Judged):
-            found = Judged(found)
-        scores = np.asarray(found.scores, dtype=np.float64)
+        given, figures = (found.scores, found.diagnostics) if isinstance(found, Scored) else (found, {})
+        scores = np.asarray(given, dtype=np.float64)
         if scores.shape != (len(candidates),):
             raise PluginError(
                 f"{self!r}: expected one score per candidate, {(len(candidates),)}, got shape {scores.shape}"
             )
-        return _Joint(candidates.ids, scores, dict(found.diagnostics))
+        return _Joint(candidates.ids, scores, dict(figures))
 
     @final
     def score_chunk(self, chunk: Chunk, state: _Joint, view: View, rng: RecordRng) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from pydantic import Field
 from bench.attacks._posterior import brier, cross_fitted, fit_posterior, refined
 from bench.attacks._shadows import offline_bank, too_few_reference
 from bench.attacks._statistic import joined, trained_on
-from bench.attacks.base import Attack, JointAttack, Judged, Knowledge, KnowledgeLevel, ModelRequest, TrialSpec
+from bench.attacks.base import Attack, JointAttack, Knowledge, KnowledgeLevel, ModelRequest, Scored, TrialSpec
 from bench.devices import Device
 from bench.distances import nearest
 from bench.errors import InputError, PluginError
@@ -72,7 +72,7 @@ class Implausibility(JointAttack):
     def needs(self, trial: TrialSpec) -> tuple[ModelRequest, ...]:
         return offline_bank(trial, self.options.shadows, defended=self.options.defended, samples=True)
 
-    def score_all(self, candidates: Records, view: View, knowledge: Knowledge, rng: RecordRng) -> Judged:
+    def score_all(self, candidates: Records, view: View, knowledge: Knowledge, rng: RecordRng) -> Scored:
         reference, models = knowledge.reference, list(knowledge.models.values())
         if reference is None or len(models) != self.options.shadows:
             raise PluginError(
@@ -87,12 +87,12 @@ class Implausibility(JointAttack):
         shadows = [log_distances(x, m.samples[:count], view.device, self.options.k, smallest) for m in models]
         own, own_reference = np.split(own, [len(candidates)])
         if not models:
-            return Judged(refined(p_values(own, own_reference), own, own_reference), {"calibrated": 0.0})
+            return Scored(refined(p_values(own, own_reference), own, own_reference), {"calibrated": 0.0})
         far, far_reference = np.split(np.stack(shadows), [len(candidates)], axis=1)
         known = pseudo_targets(far_reference, trained_on(reference, models))
         return self._calibrated(own - far.mean(axis=0), known, _prior(knowledge))
 
-    def _calibrated(self, u: Values, known: Sequence[tuple[Values, Values]], prior: float) -> Judged:
+    def _calibrated(self, u: Values, known: Sequence[tuple[Values, Values]], prior: float) -> Scored:
         members, nonmembers = (np.concatenate(values) for values in zip(*known, strict=True))
         if min(len(members), len(nonmembers)) < FEWEST:
             raise InputError(
@@ -105,7 +105,7 @@ class Implausibility(JointAttack):
         inside, outside = cross_fitted(known, prior)
         if len(inside) and len(outside):
             figures["brier"] = brier(inside, outside, prior)
-        return Judged(refined(posterior(u), u, nonmembers), figures)
+        return Scored(refined(posterior(u), u, nonmembers), figures)
 
 
 def log_distances(x: NDArray[np.float32], samples: NDArray[np.float32], device: Device, k: int, least: float) -> Values:

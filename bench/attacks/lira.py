@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.attacks import _likelihood as likelihood
 from bench.attacks._shadow_attack import OnlineOptions, ShadowAttack
 from bench.attacks._statistic import trained_on
-from bench.attacks.base import Judged, Knowledge
+from bench.attacks.base import Knowledge, Scored
 from bench.records import Records
 from bench.release import View
 from bench.rng import RecordRng
@@ -40,7 +40,7 @@ class Lira(ShadowAttack):
 
     options: Options
 
-    def score_all(self, candidates: Records, view: View, knowledge: Knowledge, rng: RecordRng) -> Judged:
+    def score_all(self, candidates: Records, view: View, knowledge: Knowledge, rng: RecordRng) -> Scored:
         models = self.shadows(candidates, knowledge)
         values = likelihood.centred(self.shadow_scores(candidates, models, knowledge, rng))
         s = likelihood.centred(self.scores(candidates, view, knowledge, rng))
@@ -49,9 +49,9 @@ class Lira(ShadowAttack):
         inside, outside = likelihood.variances(values, trained), likelihood.variances(values, ~trained)
         var_out = likelihood.variance_of(outside, inside, values, pooled)
         if not self.online:
-            return Judged((s - values.mean(axis=0)) / var_out**0.5, {"pooled": float(pooled)})
+            return Scored((s - values.mean(axis=0)) / var_out**0.5, {"pooled": float(pooled)})
         mean_in, mean_out = likelihood.in_and_out(values, trained)
         var_in = likelihood.variance_of(inside, outside, values, pooled)
         lacking = trained.all(axis=0) | ~trained.any(axis=0)
         figures = {"pooled": float(pooled), "candidates_in_or_out_of_no_shadow": float(lacking.mean())}
-        return Judged(likelihood.log_ratio(s, mean_in, var_in, mean_out, var_out), figures)
+        return Scored(likelihood.log_ratio(s, mean_in, var_in, mean_out, var_out), figures)

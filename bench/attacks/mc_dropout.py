@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from bench.attacks._statistic import StatisticAttack
-from bench.attacks.base import Judged, Knowledge
+from bench.attacks.base import Knowledge, Scored
 from bench.errors import IncompatibleError, InputError
 from bench.records import Records
 from bench.release import View
@@ -53,7 +53,7 @@ class MCDropout(StatisticAttack):
             )
         self.access = "white_box"  # the masks are put into the networks
 
-    def score_all(self, candidates: Records, view: View, knowledge: Knowledge, rng: RecordRng) -> Judged:
+    def score_all(self, candidates: Records, view: View, knowledge: Knowledge, rng: RecordRng) -> Scored:
         total, layers = np.zeros(len(candidates)), dropout_layers(view.networks)
         if not layers:
             raise IncompatibleError(
@@ -63,7 +63,7 @@ class MCDropout(StatisticAttack):
         for mask in range(self.options.masks):
             with masked(layers, rng.seed, mask):
                 total += self.scores(candidates, view, knowledge, rng)
-        return Judged(total / self.options.masks, {"dropout_layers": float(len(layers))})
+        return Scored(total / self.options.masks, {"dropout_layers": float(len(layers))})
 
 
 def dropout_layers(networks: Networks) -> list[nn.Module]:

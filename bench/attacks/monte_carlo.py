@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.attacks._features import Space, distance_blocks, feature_map
-from bench.attacks.base import Attack, JointAttack, Judged, Knowledge, TrialSpec
+from bench.attacks.base import Attack, JointAttack, Knowledge, Scored, TrialSpec
 from bench.devices import Device
 from bench.errors import PluginError
 from bench.records import Records
@@ -73,7 +73,7 @@ class MonteCarlo(JointAttack):
             return f"{self.name} with features={self.options.features} judges images, not {trial.schema.kind} records"
         return super().not_applicable(trial, roles)
 
-    def score_all(self, candidates: Records, view: View, knowledge: Knowledge, rng: RecordRng) -> Judged:
+    def score_all(self, candidates: Records, view: View, knowledge: Knowledge, rng: RecordRng) -> Scored:
         samples, chosen = view.samples, self.options
         if knowledge.reference is None:
             raise PluginError(f"{self.name}: expected reference records to fit features on, got none")
@@ -81,7 +81,7 @@ class MonteCarlo(JointAttack):
         near, radius = count_near(
             features(candidates.floats()), features(samples), view.device, chosen.radius, chosen.weighted
         )
-        return Judged(near / len(samples), {"radius": radius, "zero_scores": float((near == 0).mean())})
+        return Scored(near / len(samples), {"radius": radius, "zero_scores": float((near == 0).mean())})
 
 
 def count_near(

@@ -11,7 +11,7 @@ from bench.attacks import _likelihood as likelihood
 from bench.attacks._likelihood import Bools, Floats
 from bench.attacks._shadow_attack import OnlineOptions, ShadowAttack, population
 from bench.attacks._statistic import joined, trained_on
-from bench.attacks.base import Judged, Knowledge
+from bench.attacks.base import Knowledge, Scored
 from bench.errors import InputError, PluginError
 from bench.metrics.roc import auc
 from bench.records import Records
@@ -72,7 +72,7 @@ class Rmia(ShadowAttack):
 
     options: Options
 
-    def score_all(self, candidates: Records, view: View, knowledge: Knowledge, rng: RecordRng) -> Judged:
+    def score_all(self, candidates: Records, view: View, knowledge: Knowledge, rng: RecordRng) -> Scored:
         reference = population(knowledge, self.options.population or self.cap, rng)
         both, is_z = joined(candidates, reference), np.arange(len(candidates) + len(reference)) >= len(candidates)
         models = self.shadows(candidates, knowledge)
@@ -93,7 +93,7 @@ class Rmia(ShadowAttack):
         # Each shadow left some z out, or it would have had no unit: of some z the ratio is known.
         x, z = ratios[~is_z], ratios[is_z & np.isfinite(ratios)]
         scores = likelihood.share_beaten(x, z, gamma) + TIES * (1 + x / (1 + np.abs(x))) / 2
-        return Judged(scores, {"gamma": gamma} if a is None else {"a": a, "gamma": gamma})
+        return Scored(scores, {"gamma": gamma} if a is None else {"a": a, "gamma": gamma})
 
     def _marginal(self, shadows: Floats, trained: Bools, a: float | None) -> Floats:
         """log pbar ``(n,)`` from log p ``(models, n)`` under shadows; NaN offline for a record that is in all."""
@@ -121,7 +121,7 @@ class Rmia(ShadowAttack):
     ) -> Iterator[tuple[Floats, Floats, Bools]]:
         """Each shadow as the target of the others: log ratios of x and of z, and which x it was trained on.
 
-        Judged are the records that shadows are trained on: candidates online; offline reference records, of which
+        Scored are the records that shadows are trained on: candidates online; offline reference records, of which
         those that the shadow was not trained on are halved, so that none is judged by itself.
         """
         for k, own in enumerate(trained):

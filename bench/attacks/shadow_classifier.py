@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.attacks._likelihood import standardised
-from bench.attacks._shadow_attack import population, shadow_models
+from bench.attacks._shadow_attack import needs_defense, population, shadow_models
 from bench.attacks._shadows import offline_bank, too_few_reference
 from bench.attacks._statistic import as_option, joined, score_statistic, statistic_of, trained_on
-from bench.attacks.base import Attack, JointAttack, Judged, Knowledge, ModelRequest, TrialSpec
+from bench.attacks.base import Attack, JointAttack, Knowledge, ModelRequest, Scored, TrialSpec
 from bench.errors import InputError
 from bench.plugin import Plugin
 from bench.records import Records
@@ -76,14 +76,14 @@ class ShadowClassifier(JointAttack):
                 return reason
             if one.needs(trial):
                 return f"{self.name} needs statistics that train no models of their own, and {one.name} does"
-            if one.made_against and not self.options.defended:
-                return f"{self.name} with defended=false has shadows without what {one.name} is made against"
+            if (reason := needs_defense(self.name, one, self.options.defended)) is not None:
+                return reason
         return super().not_applicable(trial, roles) or too_few_reference(self.name, trial, 2)
 
     def needs(self, trial: TrialSpec) -> tuple[ModelRequest, ...]:
         return offline_bank(trial, self.options.models, defended=self.options.defended, samples=self.reads_samples)
 
-    def score_all(self, candidates: Records, view: View, knowledge: Knowledge, rng: RecordRng) -> Judged:
+    def score_all(self, candidates: Records, view: View, knowledge: Knowledge, rng: RecordRng) -> Scored:
         reference = population(knowledge, self.cap, rng)
         both, is_reference = (
             joined(candidates, reference),
@@ -102,7 +102,7 @@ class ShadowClassifier(JointAttack):
             )
         classifier = fitted(self.options.classifier, np.concatenate(rows), truth, rng)
         target = self._features(both, view, is_reference, knowledge, rng)[~is_reference]
-        return Judged(classifier.decision_function(target), self._weights(classifier))
+        return Scored(classifier.decision_function(target), self._weights(classifier))
 
     def _features(
         self, records: Records, view: View, base: NDArray[np.bool_], knowledge: Knowledge, rng: RecordRng

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.attacks.base import WITH_REFERENCE, Attack, Knowledge, ModelRequest, Source, TrialSpec
-from bench.candidates import known_mask, model_records
+from bench.attacks.base import Attack, Knowledge, ModelRequest, Source, TrialSpec
+from bench.candidates import Candidates, granted, known_mask, model_records
 from bench.devices import Device
 from bench.records import Kind, Records, Schema
 from bench.release import Access, Model, Release, Round, View
@@ -125,22 +125,21 @@ class Planted:
 
     def knowledge(self, attack: Attack, leak: Leak = "memorised") -> Knowledge:
         """What this attack's declared level grants, and its models, each having memorised what it asks to train on."""
-        known = known_mask(self.candidates.ids, self.membership, attack.known)
-        told = known if attack.knowledge == "labelled" else np.full(len(known), attack.knowledge == "labels")
-        truth = dict(zip(self.candidates.ids[told].tolist(), self.membership[told].tolist(), strict=True))
-        return Knowledge(
-            reference=self.roles["reference"] if attack.knowledge in WITH_REFERENCE else None,
-            known=self.candidates.take(np.flatnonzero(known)) if attack.knowledge == "labelled" else None,
-            membership=truth if attack.knowledge in ("labelled", "labels") else None,
-            models={r.name: self._model(r, leak) for r in attack.needs(self.trial())},
-            members=self.members,
-            nonmembers=self.nonmembers,
+        models = {request.name: self._model(request, leak) for request in attack.needs(self.trial())}
+        return granted(
+            attack, self._told(attack), lambda: self.roles["reference"], models, self.members, self.nonmembers
         )
 
     def judged(self, attack: Attack) -> Records:
         """The candidates whose truth the attack is not told, sorted by id."""
-        known = known_mask(self.candidates.ids, self.membership, attack.known)
-        return self.candidates.take(np.flatnonzero(~known))
+        return self._told(attack).records
+
+    def _told(self, attack: Attack) -> Candidates:
+        """Whom the attack judges, and whom it is told of; a cap does not count here."""
+        everyone, membership = self.candidates, self.membership
+        known = known_mask(everyone.ids, membership, attack.known)
+        judged, told = (everyone.take(np.flatnonzero(part)) for part in (~known, known))
+        return Candidates(judged, membership[~known], told, membership[known], capped=False)
 
     def _release(self, records: Records, federated: bool = False) -> Release:
         rounds = self.updates(records) if federated else ()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -83,6 +84,10 @@ class Split:
 
     def candidates(self) -> tuple[Records, NDArray[np.bool_]]:
         """Members and non-members sorted by id, and which of them are members."""
+        return self._candidates
+
+    @cached_property
+    def _candidates(self) -> tuple[Records, NDArray[np.bool_]]:
         ids = np.sort(np.concatenate([self.ids["members"], self.ids["nonmembers"]]))
         return self.records.by_id(ids), np.isin(ids, self.ids["members"])
 

@@ -37,13 +37,13 @@ def plan_cell(
     target: Target,
     stack: tuple[Defense, ...],
     trial: PlannedTrial,
+    spec: TrialSpec,
     attack: Attack,
     name: str,
 ) -> PlannedCell:
-    """One attack on one trial; where it cannot be, the cell says why."""
+    """One attack on one trial, of which it knows ``spec``; where it cannot be, the cell says why."""
     if trial.refused:
         return PlannedCell(trial, attack, name, "", None)
-    spec = trial_spec(make, data, target, stack, trial.seed)
     if (reason := attack.not_applicable(spec, frozenset(target.roles))) is not None:
         return PlannedCell(trial, attack, name, reason, None)
     if (reason := too_few_judged(data.split, attack)) is not None:
@@ -61,7 +61,12 @@ def plan_cell(
         upstream["train"] = trial.steps["train"]
     models: list[Step] = []
     for request in requests:
-        planned = _model(make, data, trial, stack, request)
+        # Attacks and seeds share their models: one that was planned is not planned again.
+        drawn_from = trial.steps["sample"] if "samples" in (request.source, request.against) else None
+        key = (data.label, stack if request.defenses is None else (), repr(request), drawn_from and drawn_from.id)
+        if key not in make.models:
+            make.models[key] = _model(make, data, trial, stack, request, drawn_from)
+        planned = make.models[key]
         if isinstance(planned, str):
             return PlannedCell(trial, attack, name, f"{attack.name} trains {request.name}: {planned}", None)
         model, drawn = planned
@@ -78,22 +83,23 @@ def plan_cell(
     if attack.scores_sets:
         config["sets"] = list(make.resolved.matrix.sets)
     label = f"attack {trial.dataset}/{trial.target}/{trial.defense}/{trial.seed}/{name}"
-    step = make.add("attack", config, upstream, [("attacks", attack)], label, _judged(make, data, attack))
+    step = make.add("attack", config, upstream, [("attacks", attack)], label, judged_candidates(data.split, attack))
     return PlannedCell(trial, attack, name, "", step, tuple(models))
 
 
-def _judged(make: StepMaker, data: PlannedData, attack: Attack) -> int:
-    """How many candidates an attack judges; counted once for all trials of a data set."""
-    key = (data.label, attack)
-    if key not in make.judged:
-        make.judged[key] = judged_candidates(data.split, attack)
-    return make.judged[key]
-
-
 def _model(
-    make: StepMaker, data: PlannedData, trial: PlannedTrial, stack: tuple[Defense, ...], request: ModelRequest
+    make: StepMaker,
+    data: PlannedData,
+    trial: PlannedTrial,
+    stack: tuple[Defense, ...],
+    request: ModelRequest,
+    drawn_from: Step | None,
 ) -> tuple[Step, Step | None] | str:
-    """The training of a requested model, and the step that samples from it; or why it cannot be trained."""
+    """The training of a requested model, and the step that samples from it; or why it cannot be trained.
+
+    Args:
+        drawn_from: the generated records that it trains on, where it asks for some.
+    """
     base_dir = make.resolved.base_dir
     target = cast("Target", _class(make, "targets", str(request.target["name"])).from_spec(request.target)).at(base_dir)
     if request.defenses is not None:
@@ -114,7 +120,7 @@ def _model(
     # A seed of the model's own: with the trial's, an attacker's network of the same shape would start from the
     # very weights that the target started from.
     seed = derive_seed(request.seed, "model", request.name)
-    extra = {"sample": trial.steps["sample"]} if "samples" in (request.source, request.against) else {}
+    extra = {"sample": drawn_from} if drawn_from else {}
     who = f"{trial.dataset}/{trial.target}/{trial.defense}"
     label = f"train {request.name} for {f'{who}/{trial.seed}' if extra else who}"
     step, _ = make.train(data, target, stack, seed, records, extra, 0, label)

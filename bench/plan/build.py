@@ -15,7 +15,7 @@ from bench.data.split import Split, make_split
 from bench.errors import InputError, MissingFilesError
 from bench.matrix import DataSet, ResolvedMatrix, dataset_labels, display_names, stack_label
 from bench.metrics.features import find_extractor
-from bench.plan.attack_steps import plan_cell
+from bench.plan.attack_steps import plan_cell, trial_spec
 from bench.plan.graph import (
     AbsentData,
     Plan,
@@ -74,11 +74,14 @@ class _Builder:
                         if self.resolved.excludes(entry, target, stack, seed):
                             continue
                         trial = self._trial(planned, target, stack, seed)
+                        spec = trial_spec(self.make, planned, target, stack, seed)
                         any_trial = any_trial or not trial.refused
                         for attack in attacks:
                             if not self.resolved.excludes(entry, target, stack, seed, attack):
                                 name = self.names["attacks"][attack.label()]
-                                self.cells.append(plan_cell(self.make, planned, target, stack, trial, attack, name))
+                                self.cells.append(
+                                    plan_cell(self.make, planned, target, stack, trial, spec, attack, name)
+                                )
                 if any_trial:
                     self._reference_lines(planned, target)
         return Plan(

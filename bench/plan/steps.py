@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ class StepMaker:
     resolved: ResolvedMatrix
     steps: dict[str, Step] = field(default_factory=dict)
     contents: dict[Path, str] = field(default_factory=dict)  # fingerprints of plugins' files
-    judged: dict[tuple[str, Plugin], int] = field(default_factory=dict)  # candidates by data set and attack
+    models: dict[Hashable, tuple[Step, Step | None] | str] = field(default_factory=dict)  # of attacks, by request
 
     def add(
         self,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.attacks.base import WITH_REFERENCE, Attack, Knowledge
-from bench.candidates import Candidates, candidates_of
+from bench.attacks.base import Attack, Knowledge
+from bench.candidates import Candidates, candidates_of, granted
 from bench.errors import PluginError
 from bench.metrics.sets import compose_sets, sets_of
 from bench.release import Model, View
@@ -74,22 +74,13 @@ def _set_scores(
 
 def _knowledge(job: Job, attack: Attack, split: Split, candidates: Candidates) -> Knowledge:
     """Only what the attack's declared level grants."""
-    told = candidates.known if attack.knowledge != "labels" else candidates.records
-    truth = candidates.known_membership if attack.knowledge != "labels" else candidates.membership
-    return Knowledge(
-        reference=split.role("reference") if attack.knowledge in WITH_REFERENCE else None,
-        known=candidates.known if attack.knowledge == "labelled" else None,
-        membership=dict(zip(told.ids.tolist(), truth.tolist(), strict=True))
-        if attack.knowledge in ("labelled", "labels")
-        else None,
-        models={
-            role.removeprefix(MODEL): _model(job, split, role.removeprefix(MODEL))
-            for role in job.task.inputs
-            if role.startswith(MODEL)
-        },
-        members=split.expected_members,
-        nonmembers=len(split.ids["members"]) + len(split.ids["nonmembers"]) - split.expected_members,
-    )
+    models = {
+        role.removeprefix(MODEL): _model(job, split, role.removeprefix(MODEL))
+        for role in job.task.inputs
+        if role.startswith(MODEL)
+    }
+    nonmembers = len(split.ids["members"]) + len(split.ids["nonmembers"]) - split.expected_members
+    return granted(attack, candidates, lambda: split.role("reference"), models, split.expected_members, nonmembers)
 
 
 def _model(job: Job, split: Split, name: str) -> Model:

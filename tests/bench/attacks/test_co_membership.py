@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from latent_cases import GREY, fresh, view_of
 from numpy.typing import NDArray
 from torch import nn
 
@@ -17,34 +18,21 @@ from bench.attacks.co_membership import CoMembership
 from bench.contracts import check_attack
 from bench.contracts.planted import Planted, PlantedTarget
 from bench.contracts.tiny import tiny_records
-from bench.devices import Device
 from bench.errors import InputError
 from bench.metrics.roc import auc
-from bench.records import Records, Schema
-from bench.release import Release, View
+from bench.records import Records
+from bench.release import View
 from bench.rng import RecordRng, generator, torch_generator
 from targets.base import Draw, Networks, Target
 from targets.nets.memory import Generator
-from targets.training import set_mode
 from targets.vae import VAE
 
-GREY = Schema("image", (1, 8, 8), 3)
 RNG = RecordRng(7, "attack", "co_membership")
 PLAIN, CONDITIONAL = VAE(width=4, latent=4), VAE(width=4, latent=4, conditional=True)
 
 
-def fresh(target: Target, scale: float = 4.0) -> Networks:
-    networks = target.build(GREY, torch_generator(3, "weights", target.name))
-    with torch.no_grad():
-        for modules in networks.values():
-            for p in modules[0].parameters():
-                p.mul_(scale)
-    set_mode(networks, train=False)
-    return networks
-
-
 def view(target: Target, networks: Networks) -> View:
-    return View("latent", GREY, Device(), None, lambda: Release(target, networks, GREY, Device()))
+    return view_of(target, networks, "latent")
 
 
 def sets_of(records: Records, *sizes: int) -> list[Records]:

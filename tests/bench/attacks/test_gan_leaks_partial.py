@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
+from latent_cases import MATRIX, ROW, Linear
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
@@ -17,21 +17,9 @@ from bench.errors import AccessError
 from bench.records import Records, Schema
 from bench.release import Release, View
 from bench.rng import RecordRng, generator
-from targets.base import Draw, Networks
-from targets.vae import VAE
+from targets.base import Draw
 
 RNG = RecordRng(7, "attack", "gan_leaks_partial")
-ROW = Schema("table", (5,))
-MATRIX = generator(0, "matrix").normal(size=(3, 5)).astype(np.float32)
-
-
-class Linear(VAE):
-    """Rows from latents by a matrix."""
-
-    name = "linear"
-
-    def decode(self, networks: Networks, z: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
-        return z @ torch.from_numpy(MATRIX)
 
 
 def linear_view() -> View:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from latent_cases import MATRIX, ROW, Linear
 
 from bench.attacks.base import Knowledge, TrialSpec
 from bench.attacks.gan_leaks_partial import GANLeaksPartial
@@ -22,17 +23,6 @@ from targets.training import set_mode
 from targets.vae import VAE
 
 RNG = RecordRng(7, "attack", "gan_leaks_white_box")
-ROW = Schema("table", (5,))
-MATRIX = generator(0, "matrix").normal(size=(3, 5)).astype(np.float32)
-
-
-class Linear(VAE):
-    """Rows from latents by a matrix."""
-
-    name = "linear"
-
-    def decode(self, networks: Networks, z: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
-        return z @ torch.from_numpy(MATRIX)
 
 
 def test_on_a_linear_generator_scores_are_the_residuals_of_least_squares() -> None:

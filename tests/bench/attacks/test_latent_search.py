@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from latent_cases import GREY, fresh, view_of
 from numpy.typing import NDArray
 
 from bench.attacks._latent_search import LatentLoss, SearchOptions, blocks, nearest_draws
@@ -21,29 +22,17 @@ from bench.devices import Device
 from bench.metrics.roc import auc
 from bench.records import Records, Schema
 from bench.release import Access, Release, View
-from bench.rng import RecordRng, generator, torch_generator
+from bench.rng import RecordRng, generator
 from targets.base import Draw, Networks, Target
 from targets.dcgan import DCGAN
-from targets.training import TrainingRequest, set_mode, train
+from targets.training import TrainingRequest, train
 from targets.vae import VAE
 
-GREY = Schema("image", (1, 8, 8), 3)
 RNG = RecordRng(7, "attack", "latent search")
 
 
-def fresh(target: Target, scale: float = 4.0) -> Networks:
-    """Networks with weights large enough to matter."""
-    networks = target.build(GREY, torch_generator(3, "weights", target.name))
-    with torch.no_grad():
-        for modules in networks.values():
-            for p in modules[0].parameters():
-                p.mul_(scale)
-    set_mode(networks, train=False)
-    return networks
-
-
 def view(target: Target, networks: Networks, access: Access = "white_box") -> View:
-    return View(access, GREY, Device(), None, lambda: Release(target, networks, GREY, Device()))
+    return view_of(target, networks, access)
 
 
 def test_blocks_cover_every_place_once_in_passes_of_a_multiple_of_16_rows() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from latent_cases import GREY, fresh
 from numpy.typing import NDArray
 from torch import nn
 
@@ -24,22 +25,10 @@ from bench.release import Release, View
 from bench.rng import RecordRng, generator, torch_generator
 from targets.base import Networks, Target
 from targets.dcgan_vae import DCGANVAE
-from targets.training import TrainingRequest, set_mode, train
+from targets.training import TrainingRequest, train
 from targets.vae import VAE
 
-GREY = Schema("image", (1, 8, 8), 3)
 RNG = RecordRng(7, "attack", "reconstruction")
-
-
-def fresh(target: Target, scale: float = 4.0) -> Networks:
-    """Networks with weights large enough to matter."""
-    networks = target.build(GREY, torch_generator(3, "weights", target.name))
-    with torch.no_grad():
-        for modules in networks.values():
-            for p in modules[0].parameters():
-                p.mul_(scale)
-    set_mode(networks, train=False)
-    return networks
 
 
 def judge(target: Target, networks: Networks, candidates: Records, **options: Any) -> NDArray[np.float64]:
