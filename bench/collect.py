@@ -18,7 +18,7 @@ from bench.plan.status import State, cell_state, step_states
 from bench.records import Records
 from bench.results import Cell, CellStatus, Cost, Lines, PrivacyClaim, Results, Trial, TrialStatus
 from bench.stamp import make_stamp
-from bench.steps.attack import MODEL_SAMPLES, SET_SCORE
+from bench.steps.attack import MODEL_SAMPLES, NAMED_PART, PART, SET_SCORE
 from bench.store import Artifact, Store
 
 SHEET = 64  # generated records shown per trial
@@ -27,6 +27,8 @@ _CELL_STATUS: dict[str, CellStatus] = {
     "cached": "completed", "new": "missing", "no data": "missing", "not applicable": "not_applicable",
     "blocked": "blocked", "diverged": "diverged", "failed": "failed",
 }  # fmt: skip
+
+NOBODY = np.zeros(0, np.int64)  # no part is known of anybody
 
 
 def collect(resolved: ResolvedMatrix, plan: Plan, store: Store) -> Results:
@@ -98,6 +100,7 @@ def _trial(trial: PlannedTrial, store: Store, states: Mapping[str, State]) -> Tr
         quality=_quality(quality),
         stability=_stability(train, quality),
         claim=claim,
+        caveats=trial.caveats,
         artifacts={kind: a.digest for kind, a in found.items() if a is not None and kind != "preflight"},
         costs={kind: cost for kind, a in found.items() if (cost := _cost(a)) is not None},
         history=history,
@@ -186,6 +189,8 @@ def _cell(cell: PlannedCell, store: Store, states: Mapping[str, State]) -> Cell:
         record_ids=arrays["record_id"],
         membership=arrays["membership"],
         scores=arrays["score"].astype(np.float64),
+        part=arrays.get(PART, NOBODY),
+        named_part=arrays.get(NAMED_PART, NOBODY),
         set_scores={
             int(name.removeprefix(SET_SCORE)): each.astype(np.float64)
             for name, each in arrays.items()

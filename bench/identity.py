@@ -49,16 +49,21 @@ ENGINE: dict[str, int] = {
     "bench.steps.quality": 1,
     "bench.steps.sample": 1,
     "bench.steps.train": 1,
+    "bench.steps.updates": 1,
     "defenses.base": 1,
     "targets.base": 1,
     "targets.decision": 1,
+    "targets.history": 1,
     "targets.loader": 1,
+    "targets.rounds": 1,
+    "targets.trainee": 1,
     "targets.training": 1,
 }
 
 _TRAINING = (
     "bench.candidates", "bench.devices", "bench.records", "bench.rng", "bench.steps.data", "bench.steps.train",
-    "defenses.base", "targets.base", "targets.decision", "targets.loader", "targets.training",
+    "bench.steps.updates", "defenses.base", "targets.base", "targets.decision", "targets.history", "targets.loader",
+    "targets.rounds", "targets.trainee", "targets.training",
 )  # fmt: skip
 
 # Step kind -> the engine modules whose code decides its result.

@@ -31,7 +31,7 @@ class PrivacyClaim(BaseModel):
     epsilon: float | None = None
     """Claimed epsilon at ``delta``; None where the claim is void, with ``void_reason``."""
     epsilon_rdp: float | None = None
-    """The same from the RDP accountant, an upper bound that is looser than PRV's."""
+    """The same from the RDP accountant, a looser upper bound."""
     delta: float | None = None
     """The delta of the claim."""
     unit: Literal["record", "client"] = "record"
@@ -41,13 +41,15 @@ class PrivacyClaim(BaseModel):
     accountant: str = "prv"
     """How epsilon was computed."""
     noise_multiplier: float
-    """Standard deviation of the noise over the clip norm."""
+    """Of Gaussian noise its standard deviation over the clip norm, of Laplace noise its scale over one vote."""
     sample_rate: float
-    """Probability with which a record enters a step, from the expected number of members."""
+    """Probability with which a unit enters a step, from the expected number of units."""
     steps: int
-    """Number of noisy steps."""
-    max_grad_norm: float
-    """Clip norm, joint over all private networks."""
+    """Number of noisy steps that the claim covers: all that were planned, also where training ended before."""
+    queries: int | None = None
+    """Number of noisy majority votes in all those steps; None where the noise is on gradients."""
+    max_grad_norm: float | None
+    """Clip norm, joint over all private networks; None where no gradient is clipped."""
     void_reason: str = ""
     """Why there is no claim, in plain words; empty when there is one."""
 
@@ -82,6 +84,7 @@ class Trial:
         key: the train step's key.
         quality, stability: None when not measured.
         claim: None where the defense claims nothing.
+        caveats: what the defenses say that a reader must know of what they protect.
         artifacts: artifact kind -> sha256 of its manifest, for provenance and the digest.
         costs: step kind (``train``, ``sample``, ``quality``) -> its cost.
         history: column name -> array over training steps (losses, gradient norms), for plots.
@@ -100,6 +103,7 @@ class Trial:
     quality: QualityRecord | TableQualityRecord | None = None
     stability: StabilityRecord | None = None
     claim: PrivacyClaim | None = None
+    caveats: tuple[str, ...] = ()
     artifacts: Mapping[str, str] = field(default_factory=dict)
     costs: Mapping[str, Cost] = field(default_factory=dict)
     history: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
@@ -122,6 +126,8 @@ class Cell:
         known: number of candidates whose truth the attacker was told, and which it does not judge.
         diagnostics: figures that the attack reports of itself (`blind`: its permutation p-value).
         record_ids, membership, scores: ``(n,)`` each, sorted by record id; empty when not completed.
+        part, named_part: ``(n,)``, the part that each member was in and the one that the attack names, -1 for none;
+            empty where the defense divides no records or the attack names no parts.
         set_scores: set size -> ``(sets,)``, the attack's own score of each set that ``compose_sets`` makes of its
             candidates, by ascending set id; empty where it has no score of its own for sets.
     """
@@ -149,6 +155,8 @@ class Cell:
     record_ids: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     membership: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
     scores: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0, np.float64))
+    part: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    named_part: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     set_scores: Mapping[int, NDArray[np.float64]] = field(default_factory=dict)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from bench.devices import Device
 from bench.errors import IncompatibleError
@@ -46,6 +46,27 @@ class TrainingContext:
     validation: Records
 
 
+@dataclass(frozen=True)
+class Step:
+    """Where in a training a hook is called.
+
+    Attributes:
+        number: the training step, from 1.
+        phase: the update that is being made.
+        networks: those that the update's losses are computed with, in training mode.
+        draw: named random tensors; defenses have a stream of their own, so that they change nobody else's draws.
+        context: what a defense may know of the training.
+        state: what this defense's ``start`` returned.
+    """
+
+    number: int
+    phase: Phase
+    networks: Networks
+    draw: Draw
+    context: TrainingContext
+    state: Any = None
+
+
 class Updater:
     """Turns the losses of one phase into one optimiser step: the plain one, which defenses may replace."""
 
@@ -77,8 +98,11 @@ class Defense(Plugin):
         per_record: needs per-record gradients of the finished networks, so it must close a stack.
         replaces_procedure: whether ``procedure`` trains instead of the shared loop; at most one in a stack.
         releases_updates: whether what clients sent in each round is part of the release.
+        partitions: into how many disjoint parts it divides the members, each of which trains networks; 0: none.
         adaptive: names of the attacks that know of this defense.
         reads_members: why this defense's use of member records voids a privacy claim; "" if it reads none.
+        mixes_records: why no gradient belongs to one record under it, so that none can be clipped; "" if one does.
+        caveat: what a reader of a row must know of what it protects, as a sentence; "" if nothing.
     """
 
     class Options(PluginOptions):
@@ -89,7 +113,13 @@ class Defense(Plugin):
     replaces_procedure: ClassVar[bool] = False
     releases_updates: ClassVar[bool] = False
     adaptive: ClassVar[tuple[str, ...]] = ()
-    reads_members: ClassVar[str] = ""
+    reads_members: str = ""
+    mixes_records: str = ""
+    caveat: str = ""
+
+    @property
+    def partitions(self) -> int:
+        return 0
 
     def refuses(self, target: Target, schema: Schema, before: Sequence[Defense]) -> str | None:
         """Why this defense cannot be applied to this target after those defenses, or None. No torch here."""
@@ -101,11 +131,37 @@ class Defense(Plugin):
                     f"{other.name} attaches to finished networks, so it must come last in a stack: "
                     f"write [{self.name}, {other.name}]"
                 )
+            if self.per_record and other.mixes_records:
+                return f"{self.name} clips each record's gradient, but under {other.name} {other.mixes_records}"
+            if self.per_record and other.replaces_procedure:
+                return f"{self.name} accounts for one training, but {other.name} replaces the training procedure"
+        if self.replaces_procedure and before:
+            rest = ", ".join(other.name for other in before)
+            return (
+                f"{self.name} makes the networks that the others change, so it must come first in a stack: write "
+                f"[{self.name}, {rest}]"
+            )
         return None
+
+    def training_size(self, members: int) -> int:
+        """How many records are trained on where there are so many members; for attackers' models of the same kind."""
+        return members
+
+    def training_records(self, members: Records, validation: Records) -> tuple[Records, Records]:
+        """The records to train on, and the validation records that are left to the other defenses.
+
+        Raises:
+            IncompatibleError: there are not enough.
+        """
+        return members, validation
 
     def procedure(self, request: TrainingRequest) -> TrainingResult:
         """Replace the whole training procedure; called only where ``replaces_procedure`` is set."""
         raise NotImplementedError
+
+    def start(self, networks: Networks, context: TrainingContext) -> Any:
+        """What this defense keeps during one training, once its networks are built; arrives as ``step.state``."""
+        return None
 
     def adapt_networks(self, networks: Networks, context: TrainingContext) -> Networks:
         """Change or replace networks before training. The release is rebuilt by the same call.
@@ -131,13 +187,17 @@ class Defense(Plugin):
         """Whether batches must be drawn by Poisson sampling."""
         return False
 
-    def transform_batch(self, phase: Phase, batch: Batch, draw: Draw) -> Batch:
-        """Change the real records of one step."""
+    def transform_batch(self, batch: Batch, step: Step) -> Batch:
+        """Change the real records of one private phase; ``batch.size`` is public and stays."""
         return batch
 
-    def transform_losses(self, phase: Phase, losses: Losses, networks: Networks, batch: Batch) -> Losses:
-        """Change per-row losses, or add a term to them."""
+    def transform_losses(self, losses: Losses, batch: Batch, step: Step) -> Losses:
+        """Change per-row losses of any phase, or add a term to them."""
         return losses
+
+    def after_step(self, number: int, networks: Networks, context: TrainingContext, state: Any) -> bool:
+        """Called after each training step; True ends the training. What it puts into ``networks`` is released."""
+        return False
 
     def filter_samples(
         self, samples: NDArray[np.generic], members: Records, validation: Records

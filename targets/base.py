@@ -70,10 +70,15 @@ class Losses:
     Attributes:
         private: ``(rows,)``, one per real record, or None where the phase reads none.
         public: ``(size,)``, one per generated row, or None.
+        real_logits: ``(rows,)``, the discriminator's opinion of each real record, behind ``private``; None where the
+            phase asks no discriminator whose output is a real/fake logit.
+        generated_logits: ``(size,)``, the same of each generated row, behind ``public``.
     """
 
     private: torch.Tensor | None
     public: torch.Tensor | None
+    real_logits: torch.Tensor | None = None
+    generated_logits: torch.Tensor | None = None
 
     def total(self) -> torch.Tensor:
         """The sum over all rows in float32; the caller divides it by the batch's public size."""

@@ -107,7 +107,8 @@ class DCGAN(Target):
         z = self.latent(batch.size, draw)
         asked = draw.labels(batch.size, batch.schema) if self.conditional else None
         if phase.name == "generator":
-            return Losses(None, softplus(-self.logit(discriminator, self.decode(networks, z, asked), asked)))
+            logit = self.logit(discriminator, self.decode(networks, z, asked), asked)
+            return Losses(None, softplus(-logit), generated_logits=logit)
         with torch.no_grad():
             fake = self.decode(networks, z, asked)
         labels = batch.labels if self.conditional else None
@@ -118,7 +119,7 @@ class DCGAN(Target):
             x = torch.cat([batch.x, fake.to(batch.x.dtype)])
             both = self.logit(discriminator, x, None if asked is None or labels is None else torch.cat([labels, asked]))
             real_logit, fake_logit = both[: len(batch.x)], both[len(batch.x) :]
-        return Losses(softplus(-real_logit), softplus(fake_logit))
+        return Losses(softplus(-real_logit), softplus(fake_logit), real_logit, fake_logit)
 
     def after_update(self, phase: Phase, networks: Networks, losses: Losses, batch: Batch) -> None:
         from targets.nets.average import update_averages

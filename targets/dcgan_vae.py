@@ -151,10 +151,12 @@ class DCGANVAE(Target):
             seen = None if labels is None or both is None else torch.cat([labels, both])
             logits = self.logit(judge, torch.cat([batch.x, fake.to(batch.x.dtype)]), seen)
             fakes = softplus(logits[rows:])
-            return Losses(softplus(-logits[:rows]) + fakes[:rows], fakes[rows:])
+            real = softplus(-logits[:rows])
+            return Losses(real + fakes[:rows], fakes[rows:], logits[:rows], logits[2 * rows :])
         made, logits = features_and_logit(judge, self.decode(networks, z, both), both, o.feature_level)
         fools = softplus(-logits)
-        return Losses(o.gamma * self._off(judge, batch.x, labels, made[:rows]) + fools[:rows], fools[rows:])
+        near = o.gamma * self._off(judge, batch.x, labels, made[:rows])
+        return Losses(near + fools[:rows], fools[rows:], generated_logits=logits[rows:])
 
     def _off(self, judge: nn.Module, x: torch.Tensor, labels: torch.Tensor | None, made: torch.Tensor) -> torch.Tensor:
         """|f(x) - f(x~)|^2 / 2 per row, ``(rows,)``, from the features ``made`` of the reconstructions."""

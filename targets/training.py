@@ -6,10 +6,9 @@ that a defended and an undefended trial differ in the defense alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +18,11 @@ from bench.errors import InputError
 from bench.records import Records, Schema, to_stored
 from bench.results import PrivacyClaim
 from bench.rng import torch_generator
-from defenses.base import Defense, TrainingContext, Updater, adapt_all
-from targets.base import SNAPSHOTS, Batch, Draw, Losses, Networks, Phase, Target, modules, parameters
-from targets.loader import batches
-
-if TYPE_CHECKING:
-    import torch
+from defenses.base import Defense, TrainingContext, adapt_all
+from targets.base import SNAPSHOTS, Draw, Networks, Target, modules
+from targets.history import History
+from targets.rounds import Round
+from targets.trainee import Trainee, per_record
 
 CHECK_EVERY = 25  # steps between looks at the losses for divergence; looking costs a wait for the device
 
@@ -72,6 +70,8 @@ class TrainingResult:
         snapshot_steps: the steps after which records were generated for quality over time; none from divergence on.
         snapshots: stored records ``(snapshots, snapshot_records, *shape)``.
         claim: the privacy claim of the run, if a defense makes one.
+        parts: int64, the part that each of the request's records was in, where a defense divides them; else None.
+        updates: what the server of federated training saw, round by round; () where there is none.
     """
 
     networks: Networks
@@ -81,69 +81,8 @@ class TrainingResult:
     snapshot_steps: tuple[int, ...]
     snapshots: NDArray[np.generic]
     claim: PrivacyClaim | None
-
-
-@dataclass
-class _History:
-    """Losses and gradient norms, kept on the device until somebody looks."""
-
-    every: dict[str, int]  # phase -> steps per update
-    pending: dict[str, list[torch.Tensor]] = field(default_factory=dict)
-    seen: dict[str, list[float]] = field(default_factory=dict)
-
-    def add(self, name: str, value: torch.Tensor) -> None:
-        self.pending.setdefault(name, []).append(value.detach().float())
-
-    def flush(self) -> None:
-        import torch
-
-        for name, values in self.pending.items():
-            if values:
-                self.seen.setdefault(name, []).extend(torch.stack(values).double().cpu().tolist())
-                values.clear()
-
-    def first_bad_step(self, limit: float, unread: Collection[str] = ()) -> int | None:
-        """Index of the first step whose loss or gradient is not finite, or whose loss is beyond the limit.
-
-        Args:
-            unread: histories that may not decide it.
-        """
-        self.flush()
-        bad = [
-            (int(index[0]) + 1) * self._every(name) - 1
-            for name, values in self.seen.items()
-            if name not in unread
-            and len(index := np.flatnonzero(_beyond(np.asarray(values), limit if name.startswith("loss/") else np.inf)))
-        ]
-        return min(bad) if bad else None
-
-    def arrays(self, steps: int) -> dict[str, NDArray[np.float64]]:
-        """What the first ``steps`` steps left."""
-        self.flush()
-        return {
-            name: np.asarray(values[: steps // self._every(name)], dtype=np.float64)
-            for name, values in sorted(self.seen.items())
-        }
-
-    def _every(self, name: str) -> int:
-        return self.every[name.partition("/")[2]]
-
-
-def _beyond(values: NDArray[np.float64], limit: float) -> NDArray[np.bool_]:
-    return ~np.isfinite(values) | (np.abs(values) > limit)
-
-
-@contextmanager
-def _only(networks: Networks, roles: Sequence[str]) -> Iterator[None]:
-    """Freeze every network but those of ``roles``: gradients flow through the others, not into them."""
-    frozen = [p for name in networks if name not in roles for p in parameters(networks, [name]) if p.requires_grad]
-    for p in frozen:
-        p.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for p in frozen:
-            p.requires_grad_(True)
+    parts: NDArray[np.int64] | None = None
+    updates: tuple[Round, ...] = ()
 
 
 def context_of(request: TrainingRequest) -> TrainingContext:
@@ -190,117 +129,78 @@ def train(request: TrainingRequest) -> TrainingResult:
     for defense in request.defenses:
         if defense.replaces_procedure:
             return defense.procedure(request)
-    return _loop(request)
+    networks, history = prepare(request)
+    trainee = Trainee(request, context_of(request), networks, history)
+    return run(request, networks, history, trainee.step, trainee.claims, trainee.stops)
 
 
-def _loop(request: TrainingRequest) -> TrainingResult:
+def prepare(request: TrainingRequest) -> tuple[Networks, History]:
+    """Networks before the first step, in training mode, and an empty history."""
     deterministic()
-    target, device, context = request.target, request.device, context_of(request)
+    target, context = request.target, context_of(request)
     networks = build_networks(target, request.defenses, context)
     if context.steps:
         nobody = request.records.take(np.zeros(0, np.int64))
         target.fit(networks, request.records, nobody if request.reference is None else request.reference)
     set_mode(networks, train=True)
-    phases = target.phases()
-    updaters = {phase: _updater(phase, networks, request.defenses, context) for phase in phases}
-    draw = Draw(device, request.seed, "noise")
-    defense_draw = Draw(device, request.seed, "defense")
-    source = batches(request.records, context, any(d.poisson() for d in request.defenses))
-    history, steps = _History({phase.name: phase.every for phase in phases}), context.steps
+    return networks, History({phase.name: phase.every for phase in target.phases()})
+
+
+def run(
+    request: TrainingRequest,
+    networks: Networks,
+    history: History,
+    step: Callable[[int], None],
+    claims: Callable[[], Sequence[PrivacyClaim]],
+    stops: Callable[[int], bool] | None = None,
+) -> TrainingResult:
+    """The shared loop: steps until the last one, a divergence, or a defense's word, with snapshots on the way.
+
+    Args:
+        request: what is trained; a procedure of a defense passes its own on.
+        networks: what is released, watched for values that are not finite and sampled from.
+        history: into which ``step`` writes.
+        step: makes one training step, by its number from 1.
+        claims: what was claimed of the steps that were made.
+        stops: whether the training ends after a step; None: never before the last.
+    """
+    target, steps = request.target, request.target.options.steps
     # Whether to stop is seen from outside. Under per-record defenses it must rest on what noise has covered: the
     # weights, the noisy gradients and what is generated, never on the loss of the real records themselves.
-    unread = {f"loss/{phase.name}" for phase in phases if _per_record(phase, request.defenses)}
+    unread = {f"loss/{phase.name}" for phase in target.phases() if per_record(phase, request.defenses)}
     keep = _snapshot_steps(steps) if request.snapshot_records else ()
-    snapshots: list[NDArray[np.generic]] = []
+    snapshots: dict[int, NDArray[np.generic]] = {}
     done, diverged = 0, False
-    for step in range(1, steps + 1):
-        batch = next(source)
-        for phase in (phase for phase in phases if step % phase.every == 0):
-            _update(phase, updaters[phase], networks, request, batch, draw, defense_draw, history)
-        done = step
-        if step % CHECK_EVERY == 0 or step == steps:
+    for number in range(1, steps + 1):
+        step(number)
+        history.close_step()
+        done = number
+        stop = stops is not None and stops(number)
+        if number % CHECK_EVERY == 0 or number == steps or stop:
             bad = history.first_bad_step(target.loss_limit, unread)
             if bad is not None or not _finite(networks):
-                done, diverged = (bad + 1 if bad is not None else step), True
+                done, diverged = (bad + 1 if bad is not None else number), True
                 break
             if request.progress is not None:
-                request.progress(step, steps)
-        if step in keep:
-            snapshots.append(
-                generate(target, networks, request.records.schema, request.snapshot_records, request.seed, device)
+                request.progress(number, steps)
+        if number in keep or (stop and request.snapshot_records):
+            snapshots[number] = generate(
+                target, networks, request.records.schema, request.snapshot_records, request.seed, request.device
             )
+        if stop:
+            break
     set_mode(networks, train=False)
     nothing = np.zeros((0, 0, *request.records.schema.shape), request.records.x.dtype)
-    kept = [step for step in keep[: len(snapshots)] if step < done or not diverged]
-    claims = [claim for updater in updaters.values() if (claim := updater.claim()) is not None]
+    kept = [number for number in snapshots if number < done or not diverged]
     return TrainingResult(
         networks=networks,
         status="diverged" if diverged else "completed",
         steps_done=done,
         history=history.arrays(done),
         snapshot_steps=tuple(kept),
-        snapshots=np.stack(snapshots[: len(kept)]) if kept else nothing,
-        claim=_joint_claim(claims, request.defenses),
+        snapshots=np.stack([snapshots[number] for number in kept]) if kept else nothing,
+        claim=_joint_claim(claims(), request.defenses),
     )
-
-
-def _update(
-    phase: Phase,
-    updater: Updater,
-    networks: Networks,
-    request: TrainingRequest,
-    batch: Batch,
-    draw: Draw,
-    defense_draw: Draw,
-    history: _History,
-) -> None:
-    import torch
-
-    if phase.private:
-        for defense in request.defenses:
-            batch = defense.transform_batch(phase, batch, defense_draw)
-    else:  # a public phase cannot read real records, not even how many were drawn
-        batch = _without_records(batch)
-    exact = _per_record(phase, request.defenses)
-    arithmetic = Device(request.device.kind, request.device.index) if exact else request.device
-    with _only(networks, phase.roles):
-        updater.begin()
-        try:
-            with arithmetic.autocast():
-                losses = request.target.losses(phase, networks, batch, draw)
-                for defense in request.defenses:
-                    losses = defense.transform_losses(phase, losses, networks, batch)
-            updater.step(losses, batch.size)
-        finally:
-            updater.end()
-    history.add(f"loss/{phase.name}", losses.total() / batch.size)
-    gradients = [p.grad for p in parameters(networks, phase.roles) if p.grad is not None]
-    history.add(f"grad_norm/{phase.name}", torch.nn.utils.get_total_norm(gradients))
-    if (
-        exact
-    ):  # what the target keeps is released: it may rest on what noise has covered, never on the losses of records
-        losses, batch = Losses(None, losses.public), _without_records(batch)
-    with torch.no_grad():
-        request.target.after_update(phase, networks, losses, batch)
-
-
-def _without_records(batch: Batch) -> Batch:
-    return replace(batch, x=batch.x[:0], labels=None if batch.labels is None else batch.labels[:0])
-
-
-def _per_record(phase: Phase, defenses: Sequence[Defense]) -> bool:
-    """Whether this phase is updated from per-record gradients."""
-    return phase.private and any(defense.per_record for defense in defenses)
-
-
-def _updater(phase: Phase, networks: Networks, defenses: Sequence[Defense], context: TrainingContext) -> Updater:
-    optimizer = context.target.optimizer(phase, parameters(networks, phase.roles))
-    for defense in defenses:
-        optimizer = defense.adapt_optimizer(phase, optimizer, context)
-    for defense in reversed(defenses):
-        if (updater := defense.updater(phase, networks, optimizer, context)) is not None:
-            return updater
-    return Updater(optimizer)
 
 
 def _snapshot_steps(steps: int) -> tuple[int, ...]:

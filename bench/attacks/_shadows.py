@@ -44,11 +44,12 @@ def too_few_reference(name: str, trial: TrialSpec, times: float = 1) -> str | No
         trial: the attacked trial.
         times: how many times the size of a shadow's training set the reference must have.
     """
-    need = int(times * trial.members)
+    size = trial.training_size or trial.members
+    need = int(times * size)
     if trial.sizes["reference"] >= need:
         return None
     return (
-        f"{name} trains shadows on {trial.members} reference records each, as many as the target's, and needs "
+        f"{name} trains shadows on {size} reference records each, as many as the target's, and needs "
         f"{need} in all; there are {trial.sizes['reference']}"
     )
 
@@ -57,14 +58,16 @@ def _bank(
     name: str, source: Source, available: int, trial: TrialSpec, models: int, defended: bool, samples: bool
 ) -> tuple[ModelRequest, ...]:
     # Cut from one shuffle, subsets are disjoint, and each record is in about equally many of them.
-    parts = max(1, available // trial.members)
+    # An undefended shadow is the shadow of an undefended trial, which no defense gives more records.
+    size = (trial.training_size if defended else None) or trial.members
+    parts = max(1, available // size)
     return tuple(
         ModelRequest(
             f"{name}-{k}",
             trial.target,
             source,
             None if defended else UNDEFENDED,
-            trial.members,
+            size,
             seed=k // parts,
             part=k % parts,
             samples=samples,

@@ -46,6 +46,8 @@ class TrialSpec:
         samples: number of generated records per trial.
         updates: whether the release holds the updates of federated clients.
         adaptive: names of the attacks that some defense of the stack names as made against itself.
+        training_size: number of records that a model of the same kind trains on, where a defense of the stack adds
+            some to the members; None: as many as ``members``.
     """
 
     schema: Schema
@@ -57,6 +59,7 @@ class TrialSpec:
     samples: int
     updates: bool = False
     adaptive: frozenset[str] = frozenset()
+    training_size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -173,6 +176,7 @@ class Attack(Plugin):
             attack was fitted on the reference records.
         made_against: what it is made against, where it says nothing unless a defense names it as adaptive; or "".
         scores_sets: whether ``score_sets`` is an attack of its own on sets of candidates.
+        names_parts: whether ``name_parts`` says which part of divided records holds a candidate.
         known: the shares of the candidates whose truth it is told.
         cap: how many candidates it judges at most; None: all.
         control: whether it measures the instrument instead of the defense; never in a headline.
@@ -191,6 +195,7 @@ class Attack(Plugin):
     fair_to_reference: bool = True
     made_against: ClassVar[str] = ""
     scores_sets: ClassVar[bool] = False
+    names_parts: ClassVar[bool] = False
     known: Shares = Shares()
     cap: int | None = None
     control: ClassVar[bool] = False
@@ -244,6 +249,10 @@ class Attack(Plugin):
         self, sets: Sequence[Records], view: View, knowledge: Knowledge, rng: RecordRng
     ) -> NDArray[np.floating[Any]]:
         """Scores ``(len(sets),)`` of sets of candidates, each all in or all out; called where ``scores_sets``."""
+        raise NotImplementedError
+
+    def name_parts(self, candidates: Records, view: View) -> NDArray[np.integer[Any]]:
+        """Which part holds each candidate, if it is a member; ``(n,)``, -1: it cannot say. Called where there are parts."""
         raise NotImplementedError
 
     def diagnostics(self, state: Any) -> dict[str, float]:

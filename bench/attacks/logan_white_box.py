@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.attacks.base import Attack, Chunk
+from bench.records import Records
 from bench.release import View
 from bench.rng import RecordRng
 
@@ -24,6 +25,7 @@ class LoganWhiteBox(Attack):
     access = "white_box"
     reads_samples = False
     needs_roles = frozenset({"discriminator"})
+    names_parts = True
 
     class Options(Attack.Options):
         combine: Literal["max", "mean", "spread"] = "max"
@@ -31,6 +33,11 @@ class LoganWhiteBox(Attack):
         that were trained on parts of the records, one of which knows a member. Of a single one it is 0 for all."""
 
     options: Options
+
+    def name_parts(self, candidates: Records, view: View) -> NDArray[np.int64]:
+        """The part whose discriminator calls the candidate most real."""
+        best: NDArray[np.int64] = view.logits(candidates.floats(), candidates.labels).argmax(axis=0)
+        return best
 
     def score_chunk(self, chunk: Chunk, state: Any, view: View, rng: RecordRng) -> NDArray[np.float64]:
         logits = view.logits(chunk.x, chunk.labels)

@@ -46,9 +46,14 @@ class UpdateObserver(Attack):
     access = "updates"
     reads_samples = False
     needs_roles = frozenset({"discriminator"})
+    names_parts = True
 
     def prepare(self, candidates: Records, view: View, knowledge: Knowledge, rng: RecordRng) -> Observed:
-        """Open what the rounds hold.
+        """Open what the rounds hold."""
+        return self._observed(view)
+
+    def _observed(self, view: View) -> Observed:
+        """What the rounds hold, opened.
 
         Raises:
             PluginError: there are no rounds, or clients' models are seen in some of them only.
@@ -70,6 +75,17 @@ class UpdateObserver(Attack):
             [view.opened(r.aggregate) for r in rounds if r.clients is None],
             np.array([[client in r.cohort for client in everyone] for r in rounds], dtype=np.bool_),
         )
+
+    def name_parts(self, candidates: Records, view: View) -> NDArray[np.int64]:
+        """The client whose models call the candidate most real; nobody, -1, where only sums are seen."""
+        rounds = view.updates
+        if any(r.clients is None for r in rounds):
+            return np.full(len(candidates), -1, dtype=np.int64)
+        everyone = np.array(sorted({client for r in rounds for client in r.cohort}))
+        state = self._observed(view)
+        chunk = Chunk(candidates.ids, candidates.floats(), candidates.labels)
+        named: NDArray[np.int64] = everyone[predicted_client(client_scores(chunk, state))]
+        return named
 
     def score_chunk(self, chunk: Chunk, state: Observed, view: View, rng: RecordRng) -> NDArray[np.float64]:
         if state.clients:

@@ -15,6 +15,7 @@ from bench.board.flags import Flag
 from bench.board.set_readings import Composer, SetReading
 from bench.errors import PluginError
 from bench.metrics.intervals import PrivacySummary, summarise
+from bench.metrics.parts import PartReading, read_parts
 from bench.results import Cell, Results
 from bench.rng import derive_seed
 
@@ -54,6 +55,7 @@ class AttackRow:
         summary: None when nothing was completed; its set columns are those of the first size.
         attack_s: mean seconds of one cell, or None.
         models_s: mean seconds behind the models that one cell asked for, or None.
+        parts: how well it names the part that each member was in; None where there are none, or it names none.
     """
 
     dataset: str
@@ -75,6 +77,7 @@ class AttackRow:
     summary: PrivacySummary | None
     attack_s: float | None
     models_s: float | None
+    parts: PartReading | None = None
     flags: tuple[Flag, ...] = ()
 
     @property
@@ -111,6 +114,10 @@ class AttackRow:
             "models_trained": max(cell.models_trained for cell in self.cells),
             "known": self.completed[0].known if self.completed else None,
             "models_s": self.models_s,
+            "part_accuracy": None if self.parts is None else self.parts.accuracy,
+            "part_accuracy_low": None if self.parts is None else self.parts.low,
+            "part_accuracy_high": None if self.parts is None else self.parts.high,
+            "part_chance": None if self.parts is None else self.parts.chance,
         }
 
     def set_columns(self) -> list[dict[str, Any]]:
@@ -198,8 +205,17 @@ def _attack_row(
         summary=measured.summary if measured else None,
         attack_s=_mean(cell.cost.wall_s for cell in done if cell.cost is not None),
         models_s=_mean(cell.models_s for cell in done if cell.models_s is not None),
+        parts=_parts(done),
     )
     return replace(row, flags=_raised(row))
+
+
+def _parts(cells: Sequence[Cell]) -> PartReading | None:
+    """The reading of the seeds together; every seed divides the members anew."""
+    divided = [cell for cell in cells if cell.part.size]
+    if not divided:
+        return None
+    return read_parts(np.stack([cell.part for cell in divided]), np.stack([cell.named_part for cell in divided]))
 
 
 def _mean(seconds: Iterable[float]) -> float | None:

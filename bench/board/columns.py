@@ -152,11 +152,18 @@ ATTACKS = (
     "tied_fraction",
     "known",
     "models_s",
+    "part_accuracy",
+    "part_accuracy_low",
+    "part_accuracy_high",
+    "part_chance",
 )
 """``attacks.csv``: a row per data set x target x defense x attack.
 
 ``models_s`` is what training and sampling the models that an attack asks for cost, whoever else shares them: a shared
 model is counted in every attack that uses it, so the column does not add up over attacks.
+
+``part_accuracy``, where a defense divides the members into parts (clients, pairs): the share of the members whose part
+the attack names, with Wilson's 95 % interval over members; ``part_chance`` is the share of the largest part.
 """
 
 SET_MEASURES = ("set_auc", "set_accuracy", "mean_set_auc")

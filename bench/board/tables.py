@@ -191,7 +191,8 @@ def write_scores(path: Path, cell: Cell, row: AttackRow) -> None:
     """record_id int64, membership bool, score float64, set_id int64 (-1: in no set), ``(n,)`` each.
 
     ``set_id`` is of the first size of sets, ``set_id_<size>`` of each further one; ``set_score_<size>`` float64
-    ``(sets,)`` by ascending set id, where the attack has a score of its own for a set.
+    ``(sets,)`` by ascending set id, where the attack has a score of its own for a set. ``part`` and ``named_part``
+    int64 ``(n,)`` where a defense divides the members: the true part of each and the attack's word, -1 for none.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     arrays = {"record_id": cell.record_ids, "membership": cell.membership, "score": cell.scores}
@@ -199,4 +200,6 @@ def write_scores(path: Path, cell: Cell, row: AttackRow) -> None:
         arrays[f"set_id_{reading.size}" if index else "set_id"] = reading.set_id
         if reading.size in cell.set_scores:
             arrays[f"set_score_{reading.size}"] = cell.set_scores[reading.size]
+    if cell.part.size:
+        arrays |= {"part": cell.part, "named_part": cell.named_part}
     np.savez_compressed(path, allow_pickle=False, **arrays)

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 def verdict(row: Row) -> str:
     """The row in one line: status, worst attack, what was not run, quality, claim."""
     control = "A control of the instrument, not a model." if row.trials[0].control else ""
-    parts = [control, _status(row), _leak(row), _apart(row.worst), _not_run(row.attacks), _quality(row), _claim(row)]
+    leak = (_leak(row), _named_parts(row.attacks), _apart(row.worst), _not_run(row.attacks))
+    parts = [control, _status(row), *leak, _quality(row), _claim(row), *row.trials[0].caveats]
     return " ".join(part for part in parts if part)
 
 
@@ -50,6 +51,18 @@ def access_words(attack: AttackRow) -> str:
     """Access and knowledge of an attack, for people."""
     knows = "" if attack.knowledge == "nothing" else f", knows {attack.knowledge.replace('_', ' ')}"
     return f"{attack.access.replace('_', ' ')} access{knows}"
+
+
+def _named_parts(attacks: tuple[AttackRow, ...]) -> str:
+    """The best that was done at naming the part that holds a member, where a defense divides them."""
+    named = [(row.attack, row.parts) for row in attacks if row.parts is not None]
+    if not named:
+        return ""
+    attack, best = max(named, key=lambda pair: pair[1].accuracy)
+    return (
+        f"{attack} names the part of {best.accuracy:.3f} of the members (95 % {best.low:.3f} to {best.high:.3f}; "
+        f"{best.parts} parts, chance {best.chance:.3f})."
+    )
 
 
 def _apart(worst: Worst | None) -> str:

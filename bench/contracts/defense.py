@@ -79,6 +79,10 @@ def stacks_in_order(subject: _Subject) -> str | None:
     first, last = AnotherDefense(), AnotherPerRecord()
     if defense.per_record:
         _expect_order([defense, first], [first, defense], target, schema)
+    elif defense.replaces_procedure:
+        _expect_order([first, defense], [defense, first], target, schema)
+        refused = stack_refuses([defense, last], target, schema)
+        expect(refused, "expected clipping per record to be refused where the procedure is replaced")
     else:
         _expect_order([last, defense], [defense, last], target, schema)
     expect(stack_refuses([defense, defense], target, schema), "expected the same defense twice to be refused")
@@ -95,8 +99,8 @@ def _expect_order(wrong: Sequence[Defense], right: Sequence[Defense], target: Ta
         "does refuses() call super().refuses()?",
     )
     expect(
-        possible or not isinstance(right[0], AnotherDefense),
-        f"expected {order} to do, since {right[0].name} changes nothing, got: {stack_refuses(right, target, schema)}",
+        possible or not any(isinstance(d, AnotherDefense) for d in right),
+        f"expected {order} to do, since another_defense changes nothing, got: {stack_refuses(right, target, schema)}",
     )
 
 

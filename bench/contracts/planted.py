@@ -17,9 +17,10 @@ from bench.attacks.base import Attack, Knowledge, ModelRequest, Source, TrialSpe
 from bench.candidates import Candidates, granted, known_mask, model_records
 from bench.devices import Device
 from bench.records import Kind, Records, Schema
-from bench.release import Access, Model, Release, Round, View
+from bench.release import Access, Model, Release, View
 from bench.rng import generator
 from targets.memorizer import Memorizer
+from targets.rounds import Round
 
 if TYPE_CHECKING:
     from targets.base import Networks, Target

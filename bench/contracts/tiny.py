@@ -12,7 +12,7 @@ from bench.records import Column, Records, Schema
 from bench.rng import generator
 
 if TYPE_CHECKING:
-    from defenses.base import Defense
+    from defenses.base import Defense, Step
     from targets.base import Networks, Target
     from targets.training import TrainingRequest, TrainingResult
 
@@ -48,6 +48,25 @@ def tiny_request(target: Target, defenses: Sequence[Defense] = (), schema: Schem
         device=Device(),
         reference=tiny_records(schema, seed=2),
     )
+
+
+def tiny_step(
+    target: Target,
+    phase: int = 0,
+    *,
+    number: int = 1,
+    networks: Networks | None = None,
+    state: object = None,
+    schema: Schema = GREY,
+) -> Step:
+    """The first step of a tiny training, as hooks of a defense get it; networks are built where none are given."""
+    from defenses.base import Step
+    from targets.base import Draw
+    from targets.training import build_networks, context_of
+
+    context = context_of(tiny_request(target, (), schema))
+    built = build_networks(target, (), context) if networks is None else networks
+    return Step(number, target.phases()[phase], built, Draw(context.device, 0, "defense"), context, state)
 
 
 def shortened(target: Target, steps: int) -> Target:

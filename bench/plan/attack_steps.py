@@ -18,9 +18,10 @@ from targets.base import Target
 
 def trial_spec(make: StepMaker, data: PlannedData, target: Target, stack: tuple[Defense, ...], seed: int) -> TrialSpec:
     """What attacks may know of a trial when they plan."""
+    members = data.split.expected_members
     return TrialSpec(
         schema=data.schema,
-        members=data.split.expected_members,
+        members=members,
         sizes={role: len(ids) for role, ids in data.split.ids.items()},
         target=target.spec(),
         defenses=tuple(d.spec() for d in stack),
@@ -28,7 +29,15 @@ def trial_spec(make: StepMaker, data: PlannedData, target: Target, stack: tuple[
         samples=make.resolved.matrix.samples,
         updates=any(d.releases_updates for d in stack),
         adaptive=frozenset(name for d in stack for name in d.adaptive),
+        training_size=size if (size := _training_size(stack, members)) != members else None,
     )
+
+
+def _training_size(stack: tuple[Defense, ...], members: int) -> int:
+    """How many records a stack trains on, where it adds some to the members."""
+    for defense in stack:
+        members = defense.training_size(members)
+    return members
 
 
 def plan_cell(

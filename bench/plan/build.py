@@ -184,7 +184,9 @@ class _Builder:
             steps["quality"] = self.make.quality(data, {"sample": steps["sample"], "train": train}, f"quality {where}")
         adaptive = tuple(dict.fromkeys(name for d in stack for name in d.adaptive))
         trial = PlannedTrial(
-            data.label, self._name(target), defense, seed, refused, steps, adaptive, control=target.control
+            *(data.label, self._name(target), defense, seed, refused, steps, adaptive),
+            caveats=tuple(d.caveat for d in stack if d.caveat),
+            control=target.control,
         )
         self.trials.append(trial)
         return trial

@@ -124,6 +124,8 @@ class PlannedTrial:
     Attributes:
         refused: why target and defense do not go together, or "".
         absent: why the data set is not here, or "".
+        adaptive: names of the attacks that its defenses say are made against them.
+        caveats: what its defenses say that a reader must know of what they protect.
         control: whether the target measures the instrument and is no model.
         steps: ``preflight``, ``train``, ``sample``, ``quality``; empty where refused or absent.
     """
@@ -135,6 +137,7 @@ class PlannedTrial:
     refused: str
     steps: Mapping[str, Step]
     adaptive: tuple[str, ...] = ()
+    caveats: tuple[str, ...] = ()
     absent: str = ""
     control: bool = False
 

@@ -15,7 +15,7 @@ from bench.release import Model, View
 from bench.rng import RecordRng
 from bench.steps.data import load_split
 from bench.steps.task import Job
-from bench.steps.train import asked_records, load_release
+from bench.steps.train import PARTS, asked_records, load_release
 from bench.store import Artifact, write_arrays, write_json
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MODEL, MODEL_SAMPLES = "model/", "model samples/"  # roles of the inputs that are an attack's own models
 SET_SCORE = "set_score_"  # and the size: the array of an attack's own scores of sets
+PART, NAMED_PART = "part", "named_part"  # of divided records: the true part of each candidate, and the attack's word
 
 
 def compute(job: Job) -> None:
@@ -35,7 +36,11 @@ def compute(job: Job) -> None:
         split.records.schema,
         job.device,
         samples=(lambda: job.input("sample").arrays("samples.npz")["samples"]) if job.has("sample") else None,
-        release=(lambda: load_release(job.input("train"), job.task.references, job.device))
+        release=(
+            lambda: load_release(
+                job.input("train"), job.task.references, job.device, updates=attack.access == "updates"
+            )
+        )
         if job.has("train")
         else None,
     )
@@ -45,6 +50,8 @@ def compute(job: Job) -> None:
     arrays = {"record_id": candidates.records.ids, "membership": candidates.membership, "score": scored.scores}
     for size in job.task.config.get("sets", ()):
         arrays[f"{SET_SCORE}{size}"] = _set_scores(attack, candidates, size, view, knowledge, rng)
+    if attack.names_parts and job.has("train") and PARTS in job.input("train").files:
+        arrays |= _parts(attack, candidates, view, job.input("train"))
     write_arrays(job.folder / "scores.npz", arrays)
     write_json(
         job.folder / "result.json",
@@ -70,6 +77,18 @@ def _set_scores(
             f"{int((~np.isfinite(scores)).sum())} that are not finite"
         )
     return scores
+
+
+def _parts(attack: Attack, candidates: Candidates, view: View, train: Artifact) -> dict[str, NDArray[np.int64]]:
+    """Which part each candidate was in, -1 for non-members, and which one the attack names."""
+    stored = train.arrays(PARTS)
+    part_of = dict(zip(stored["record_id"].tolist(), stored["part"].tolist(), strict=True))
+    ids = candidates.records.ids
+    truth = np.array([part_of.get(record, -1) for record in ids.tolist()], dtype=np.int64)
+    named = np.asarray(attack.name_parts(candidates.records, view), dtype=np.int64)
+    if named.shape != ids.shape:
+        raise PluginError(f"{attack!r}: expected one part per candidate, {ids.shape}, got shape {named.shape}")
+    return {PART: truth, NAMED_PART: named}
 
 
 def _knowledge(job: Job, attack: Attack, split: Split, candidates: Candidates) -> Knowledge:

@@ -21,8 +21,8 @@ def compute(job: Job) -> None:
 
     The seconds per step go into the cost file, which the plan's estimate reads.
     """
-    request = replace(_request(job), snapshot_records=0, progress=None)
     try:
+        request = replace(_request(job), snapshot_records=0, progress=None)
         for steps in (1, 1 + TIMED_STEPS):  # what is found once per process (a noise multiplier) is no cost of a step
             _timed(request, steps)
         once, _ = _timed(request, 1)

@@ -14,7 +14,7 @@ from bench.records import Records, to_stored
 from bench.rng import generator
 from bench.steps.data import load_split
 from bench.steps.task import Job
-from bench.steps.train import asked_records, load_release, pair_of
+from bench.steps.train import asked_records, load_release, pair_of, trained_on
 from bench.store import write_arrays
 from targets.training import generate_labelled
 
@@ -52,10 +52,13 @@ def _released(job: Job, n: int) -> Samples:
     split = load_split(job.input("data"))
     # Of a shadow model, a filter protects what the shadow was trained on, and not the trial's members.
     protected = asked_records(config["records"], split, None) if defenses else split.role("members")
+    validation = split.role("validation")
+    if config["records"]["source"] == "members":
+        protected, validation = trained_on(defenses, protected, validation)
 
     def passed(made: Samples) -> Samples:
         for defense in defenses:
-            mask = defense.filter_samples(made["samples"], protected, split.role("validation"))
+            mask = defense.filter_samples(made["samples"], protected, validation)
             made = made if mask is None else {name: array[mask] for name, array in made.items()}
         return made
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,6 +15,7 @@ from bench.errors import StoreError
 from bench.records import Records, Schema
 from bench.steps.data import load_split
 from bench.steps.task import Job, load_plugin
+from bench.steps.updates import load_rounds, save_rounds
 from bench.store import Artifact, write_arrays, write_json
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from defenses.base import Defense, TrainingContext
     from targets.base import Networks, Target
     from targets.training import TrainingRequest
+
+PARTS = "parts.npz"  # which part of the records each was in, where a defense divides them
 
 
 def compute(job: Job) -> None:
@@ -53,6 +56,9 @@ def compute(job: Job) -> None:
     )
     if completed:
         save_networks(job, result.networks)
+        save_rounds(job.folder, result.updates)
+        if result.parts is not None:
+            write_arrays(job.folder / PARTS, {"record_id": request.records.ids, "part": result.parts})
 
 
 def pair_of(job: Job) -> tuple[Target, tuple[Defense, ...]]:
@@ -70,12 +76,17 @@ def request_of(job: Job) -> TrainingRequest:
     target, defenses = pair_of(job)
     split = load_split(job.input("data"))
     records, expected = _records(job, split, config["records"])
+    validation = split.role("validation")
+    if config["records"]["source"] == "members":  # an attack's own model asks for as many as it needs
+        drawn = len(records)
+        records, validation = trained_on(defenses, records, validation)
+        expected += len(records) - drawn
     return TrainingRequest(
         target=target,
         defenses=defenses,
         records=records,
         expected_records=expected,
-        validation=split.role("validation"),
+        validation=validation,
         seed=config["seed"],
         device=Device(job.device.kind, job.device.index, config["precision"]),
         snapshot_records=config["snapshot_records"],
@@ -90,6 +101,13 @@ def _records(job: Job, split: Split, asked: Mapping[str, Any]) -> tuple[Records,
         return split.role("members"), split.expected_members
     records = asked_records(asked, split, job.input("sample") if job.has("sample") else None)
     return records, len(records)
+
+
+def trained_on(defenses: Sequence[Defense], members: Records, validation: Records) -> tuple[Records, Records]:
+    """The records that a stack trains on, and the validation records that it leaves to its defenses."""
+    for defense in defenses:
+        members, validation = defense.training_records(members, validation)
+    return members, validation
 
 
 def asked_records(asked: Mapping[str, Any], split: Split, sample: Artifact | None) -> Records:
@@ -130,8 +148,14 @@ def save_networks(job: Job, networks: Networks) -> None:
     save_file(tensors, job.folder / "weights.safetensors")
 
 
-def load_release(artifact: Artifact, references: Mapping[str, str], device: Device) -> Release:
+def load_release(artifact: Artifact, references: Mapping[str, str], device: Device, updates: bool = False) -> Release:
     """Rebuild a trained trial from its artifact: the same networks, changed by the same defenses.
+
+    Args:
+        artifact: of the training.
+        references: where its plugins are found.
+        device: where its networks will live.
+        updates: whether the rounds of federated training are read too.
 
     Raises:
         StoreError: the weights do not fit the networks.
@@ -150,7 +174,8 @@ def load_release(artifact: Artifact, references: Mapping[str, str], device: Devi
         raise StoreError(f"{artifact.folder}: {error}") from error
     set_mode(networks, train=False)
     thresholds = tuple(artifact.json("result.json")["thresholds"])
-    return Release(context.target, networks, context.schema, device, thresholds)
+    rounds = load_rounds(artifact, lambda: build_networks(context.target, defenses, context)) if updates else ()
+    return Release(context.target, networks, context.schema, device, thresholds, rounds)
 
 
 def _context(

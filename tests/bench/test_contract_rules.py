@@ -23,7 +23,7 @@ from bench.plugin import Plugin
 from bench.records import Records, Schema
 from bench.release import View
 from bench.rng import RecordRng, torch_generator
-from defenses.base import Defense, TrainingContext
+from defenses.base import Defense, Step, TrainingContext
 from targets.base import Batch, Draw, Losses, Networks, Phase, Target
 from targets.dcgan import DCGAN
 
@@ -339,14 +339,14 @@ class Busy(Defense):
 
     name = "busy"
 
-    def transform_losses(self, phase: Phase, losses: Losses, networks: Networks, batch: Batch) -> Losses:
+    def transform_losses(self, losses: Losses, batch: Batch, step: Step) -> Losses:
         return Losses(None if losses.private is None else losses.private * 0.5, losses.public)
 
 
 class Careless(Busy):
     """Draws from torch's global generator."""
 
-    def transform_batch(self, phase: Phase, batch: Batch, draw: Draw) -> Batch:
+    def transform_batch(self, batch: Batch, step: Step) -> Batch:
         return replace(batch, x=batch.x + torch.randn_like(batch.x))
 
 

@@ -62,7 +62,7 @@ class Uncovered(DCGAN):
         (WeightNorm(), Dropout(), DP),
         (Dropout(), ClipOnly()),
         (Dropout(rate=0.2), Dropout(rate=0.3)),
-        (WeightNorm(), Procedure()),
+        (Procedure(), WeightNorm()),
     ],
     ids=str,
 )

@@ -20,8 +20,8 @@ from bench.devices import Device
 from bench.errors import InputError
 from bench.release import View
 from bench.rng import RecordRng
-from defenses.base import Defense
-from targets.base import Batch, Draw, Phase
+from defenses.base import Defense, Step
+from targets.base import Batch
 
 RNG = RecordRng(5, "attack", "augmented")
 
@@ -128,8 +128,8 @@ class ShiftedRecords(Defense):
 
     name = "shifted_records"
 
-    def transform_batch(self, phase: Phase, batch: Batch, draw: Draw) -> Batch:
-        moves = [draw.integers(3, len(batch.x)) - 1 for _ in range(2)]
+    def transform_batch(self, batch: Batch, step: Step) -> Batch:
+        moves = [step.draw.integers(3, len(batch.x)) - 1 for _ in range(2)]
         rows = [x.roll((int(down), int(right)), (1, 2)) for x, down, right in zip(batch.x, *moves, strict=True)]
         return replace(batch, x=torch.stack(rows))
 

@@ -18,9 +18,10 @@ from bench.devices import Device
 from bench.errors import AccessError, PluginError
 from bench.metrics.roc import auc
 from bench.records import Records
-from bench.release import Release, Round, View
+from bench.release import Release, View
 from bench.rng import RecordRng, generator
 from targets.base import Networks
+from targets.rounds import Round
 
 RNG = RecordRng(0, "attack", "update_observer")
 PLANTED = Planted(members=60, nonmembers=60, reference=60)

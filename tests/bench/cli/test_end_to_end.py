@@ -203,7 +203,7 @@ class Raises(Defense):
 
     name = "raises"
 
-    def transform_losses(self, phase, losses, networks, batch):
+    def transform_losses(self, losses, batch, step):
         raise TypeError("planted bug")
 
 
