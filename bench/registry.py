@@ -44,7 +44,9 @@ BASES: dict[Kind, str] = {
     "attacks": "bench.attacks.base",
     "datasets": "bench.data.base",
 }
-NOT_PLUGINS = frozenset({"base", "decision", "loader", "training"})  # and every module that begins with an underscore
+NOT_PLUGINS = frozenset(
+    {"base", "decision", "history", "loader", "rounds", "trainee", "training"}
+)  # and every module that begins with an underscore
 
 
 @dataclass(frozen=True)

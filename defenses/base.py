@@ -147,8 +147,16 @@ class Defense(Plugin):
         """How many records are trained on where there are so many members; for attackers' models of the same kind."""
         return members
 
-    def training_records(self, members: Records, validation: Records) -> tuple[Records, Records]:
+    def training_records(
+        self, members: Records, validation: Records, expected: int | None = None
+    ) -> tuple[Records, Records]:
         """The records to train on, and the validation records that are left to the other defenses.
+
+        Args:
+            members: those that joined.
+            validation: those that the defender owns.
+            expected: how many members a public observer expects, which may decide how many records are added; how many
+                joined may not, where coins decided it. None: as many as there are.
 
         Raises:
             IncompatibleError: there are not enough.
@@ -236,6 +244,13 @@ def stack_refuses(defenses: Sequence[Defense], target: Target, schema: Schema) -
         if (reason := defense.refuses(target, schema, defenses[:position])) is not None:
             return reason
     return None
+
+
+def training_size(defenses: Sequence[Defense], members: int) -> int:
+    """How many records a stack trains on where there are so many members."""
+    for defense in defenses:
+        members = defense.training_size(members)
+    return members
 
 
 def adapt_all(defenses: Sequence[Defense], networks: Networks, context: TrainingContext) -> Networks:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache
 from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, model_validator
 
-from bench.errors import InputError
 from bench.results import PrivacyClaim
+from defenses._accounting import SMALLEST_DELTA, gaussian_claim, noise_for
 from defenses._per_record import PerRecordDefense, PerRecordUpdater
 from defenses.base import TrainingContext, Updater
 from targets.base import Losses, Networks, Phase
@@ -19,11 +15,6 @@ from targets.loader import sample_rate
 
 if TYPE_CHECKING:
     import torch
-
-EPS_ERROR = 0.01  # the PRV accountant's stated error of epsilon; also the tolerance of the noise search
-
-# Below it the rounding of the accountant's Fourier transform shows: at 1e-13 its bound can lie .15 under the truth.
-SMALLEST_DELTA = 1e-9
 
 
 class DPSGD(PerRecordDefense):
@@ -63,45 +54,6 @@ class DPSGD(PerRecordDefense):
         return _AccountedUpdater(phase, networks, optimizer, context, self.options)
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the accountants' warnings that say nothing here."""
-    with warnings.catch_warnings():
-        # RDP serves as a looser bound and to choose a domain; that its orders could be finer is no news.
-        warnings.filterwarnings("ignore", message="Optimal order is the")
-        # At sample rate 1 the privacy loss has no lower end: log(1 - rate) is meant to be -inf.
-        warnings.filterwarnings("ignore", message="divide by zero encountered in log")
-        yield
-
-
-@cache
-def noise_for(epsilon: float, delta: float, rate: float, steps: int) -> float:
-    """The smallest noise multiplier (to the accountant's tolerance) that keeps within ``epsilon`` at ``delta``.
-
-    Raises:
-        InputError: no noise is enough, since the accountant's own error already exceeds ``epsilon``.
-    """
-    from opacus.accountants.utils import get_noise_multiplier
-
-    try:
-        with _quiet():
-            found = get_noise_multiplier(
-                target_epsilon=epsilon,
-                target_delta=delta,
-                sample_rate=rate,
-                steps=max(1, steps),
-                accountant="prv",
-                epsilon_tolerance=EPS_ERROR,
-                eps_error=EPS_ERROR,
-            )
-    except ValueError as error:
-        raise InputError(
-            f"dp_sgd: expected an epsilon that some noise can reach, got {epsilon:g} at delta {delta:g}; the "
-            f"accountant's own error is {EPS_ERROR:g}, so ask for more than that, or give noise_multiplier ({error})"
-        ) from error
-    return float(found)
-
-
 class _AccountedUpdater(PerRecordUpdater):
     """A noisy update that counts itself."""
 
@@ -113,8 +65,7 @@ class _AccountedUpdater(PerRecordUpdater):
         context: TrainingContext,
         options: DPSGD.Options,
     ) -> None:
-        self.options, self.rate, self.steps = options, sample_rate(context), 0
-        self.expected_records = context.expected_records
+        self.options, self.context, self.rate, self.steps = options, context, sample_rate(context), 0
         self.noise_multiplier = options.noise_multiplier or noise_for(
             options.epsilon or 0.0, options.delta, self.rate, context.steps
         )
@@ -133,27 +84,14 @@ class _AccountedUpdater(PerRecordUpdater):
         self.steps += 1
 
     def claim(self) -> PrivacyClaim:
-        from opacus.accountants import PRVAccountant, RDPAccountant
-
-        spent = {}
-        for name, accountant, extra in (
-            ("prv", PRVAccountant(), {"eps_error": EPS_ERROR}),
-            ("rdp", RDPAccountant(), {}),
-        ):
-            accountant.history = [(self.noise_multiplier, self.rate, self.steps)]
-            with _quiet():
-                epsilon = float(accountant.get_epsilon(delta=self.options.delta, **extra)) if self.steps else 0.0
-                spent[name] = max(0.0, epsilon)  # a large delta alone may cover what the steps leak
-        void = ""
-        if self.options.delta >= 1 / self.expected_records:
-            void = f"delta {self.options.delta:g} is not below 1 / {self.expected_records} records"
-        return PrivacyClaim(
-            epsilon=None if void else spent["prv"],
-            epsilon_rdp=None if void else spent["rdp"],
-            void_reason=void,
-            delta=self.options.delta,
+        return gaussian_claim(
             noise_multiplier=self.noise_multiplier,
-            sample_rate=self.rate,
-            steps=self.steps,
+            rate=self.rate,
+            # What ends a training early was seen in noisy values: the length that it then has is no fixed one, which
+            # the accountant needs. The planned length covers every earlier end.
+            steps=max(self.steps, self.context.steps),
+            delta=self.options.delta,
+            unit="record",
+            population=self.context.expected_records,
             max_grad_norm=self.options.max_grad_norm,
         )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydantic import Field
 
 from bench.errors import IncompatibleError
+from bench.records import Schema
 from defenses.base import Defense, TrainingContext, asked_networks
-from targets.base import Networks
+from targets.base import Networks, Target
 
 
 class WeightNorm(Defense):
@@ -24,6 +27,16 @@ class WeightNorm(Defense):
         """Networks whose convolutions and linear layers are normalised."""
 
     options: Options
+
+    def refuses(self, target: Target, schema: Schema, before: Sequence[Defense]) -> str | None:
+        if (reason := super().refuses(target, schema, before)) is not None:
+            return reason
+        if any(other.name == "spectral_norm" for other in before):
+            return (
+                f"{self.name} takes a weight apart, which spectral_norm has made a computed one; write "
+                f"[{self.name}, spectral_norm]"
+            )
+        return None
 
     def adapt_networks(self, networks: Networks, context: TrainingContext) -> Networks:
         from torch import nn

@@ -100,7 +100,9 @@ class CTGAN(Target):
         labels = draw.labels(batch.size, batch.schema) if self.conditional else None
         if phase.name == "generator":
             logit = self.logit(discriminator, self._relaxed(networks, batch.size, draw, labels), labels)
-            return Losses(None, -logit if wasserstein else softplus(-logit))
+            if wasserstein:
+                return Losses(None, -logit)
+            return Losses(None, softplus(-logit), generated_logits=logit)
         with torch.no_grad():
             fake = self._relaxed(networks, batch.size, draw, labels).to(batch.x.dtype)
         # One pass over both, so that per-record gradients come from one forward and one backward pass.
@@ -109,7 +111,7 @@ class CTGAN(Target):
         both = self.logit(discriminator, torch.cat([batch.x, fake]), both_labels)
         real_logit, fake_logit = both[: len(batch.x)], both[len(batch.x) :]
         if not wasserstein:
-            return Losses(softplus(-real_logit), softplus(fake_logit))
+            return Losses(softplus(-real_logit), softplus(fake_logit), real_logit, fake_logit)
         return Losses(self._penalty(discriminator, batch.x, fake, real_labels, draw) - real_logit, fake_logit)
 
     def _relaxed(self, networks: Networks, n: int, draw: Draw, labels: torch.Tensor | None) -> torch.Tensor:

@@ -32,7 +32,13 @@ OPTIONS: dict[Kind, dict[str, dict[str, Any]]] = {
         "dcgan_vae": {"width": 4, "latent": 4, "feature_level": 1},
         "logan_attacker": {"width": 4, "latent": 4},
     },
-    "defenses": {"dp_sgd": {"noise_multiplier": 1.0}},
+    "defenses": {
+        "dp_federated": {"noise_multiplier": 1.0, "clients": 6, "sample_rate": 0.5},
+        "dp_sgd": {"noise_multiplier": 1.0},
+        "pate_gan": {"noise_scale": 1.0, "teachers": 3},
+        "relaxloss": {"tolerance": 0.0},  # by default it lets the first few steps be
+        "early_stopping": {"every": 1, "patience": 1, "tolerance": -1e9},  # ends the few steps of the contract early
+    },
     "attacks": {
         "blind": {"permutations": 99},
         "gan_leaks_partial": {"evaluations": 40},

@@ -252,7 +252,7 @@ class Attack(Plugin):
         raise NotImplementedError
 
     def name_parts(self, candidates: Records, view: View) -> NDArray[np.integer[Any]]:
-        """Which part holds each candidate, if it is a member; ``(n,)``, -1: it cannot say. Called where there are parts."""
+        """Which part holds each candidate if it is a member, ``(n,)``; -1: cannot say. Called where there are parts."""
         raise NotImplementedError
 
     def diagnostics(self, state: Any) -> dict[str, float]:

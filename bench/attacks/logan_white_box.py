@@ -35,9 +35,10 @@ class LoganWhiteBox(Attack):
     options: Options
 
     def name_parts(self, candidates: Records, view: View) -> NDArray[np.int64]:
-        """The part whose discriminator calls the candidate most real."""
-        best: NDArray[np.int64] = view.logits(candidates.floats(), candidates.labels).argmax(axis=0)
-        return best
+        """The part whose discriminator calls the candidate most real; none, -1, where there is one for all."""
+        logits = view.logits(candidates.floats(), candidates.labels)
+        best: NDArray[np.int64] = logits.argmax(axis=0)
+        return best if len(logits) > 1 else np.full(len(candidates), -1, dtype=np.int64)
 
     def score_chunk(self, chunk: Chunk, state: Any, view: View, rng: RecordRng) -> NDArray[np.float64]:
         logits = view.logits(chunk.x, chunk.labels)

@@ -35,7 +35,7 @@ def plan(
       bench plan matrix.yaml --preflight
     """
     from bench.plan.estimate import estimate
-    from bench.plan.status import cell_state, new_steps, step_states
+    from bench.plan.status import cell_state, new_steps, pairs_apart, step_states
 
     gc.disable()  # a large plan is many small objects, and the process ends with it
     planned = make_plan(matrix, results, device)
@@ -55,6 +55,9 @@ def plan(
     print("\n".join(lines))
     for absent in planned.plan.absent:
         print(f"\ndata set {absent.label} is not here: {absent.reason}")
+    if apart := pairs_apart(planned.plan, states):
+        print(f"\n{len(apart)} pairs of a target and a defense that do not go together:")
+        print("\n".join(f"  {pair}: {reason}" for pair, reason in apart.items()))
     print(f"\n{len(lines)} cells: " + ", ".join(f"{n} {state}" for state, n in counts.items()))
     kinds = Counter(step.kind for step in steps)
     print(f"{len(steps)} steps to do: " + (", ".join(f"{n} {kind}" for kind, n in kinds.items()) or "none"))

@@ -31,19 +31,23 @@ def tiny_records(schema: Schema, n: int = RECORDS, seed: int = 0) -> Records:
     for column, span in schema.spans():
         if column.categories:
             x[:, span] = np.eye(column.width)[rng.integers(0, column.width, n)]
-    return Records(np.arange(n, dtype=np.int64), x, rng.integers(0, CLASSES, n), schema)
+    return Records(np.arange(seed * n, (seed + 1) * n, dtype=np.int64), x, rng.integers(0, CLASSES, n), schema)
 
 
 def tiny_request(target: Target, defenses: Sequence[Defense] = (), schema: Schema = GREY) -> TrainingRequest:
     """A training run on a few records, with others as the defender's validation set and the attacker's reference."""
+    from defenses.base import training_size
     from targets.training import TrainingRequest
 
+    members, validation = tiny_records(schema), tiny_records(schema, seed=1)
+    for defense in defenses:
+        members, validation = defense.training_records(members, validation)
     return TrainingRequest(
         target=target,
         defenses=tuple(defenses),
-        records=tiny_records(schema),
-        expected_records=RECORDS,
-        validation=tiny_records(schema, seed=1),
+        records=members,
+        expected_records=training_size(defenses, RECORDS),
+        validation=validation,
         seed=0,
         device=Device(),
         reference=tiny_records(schema, seed=2),

@@ -12,7 +12,7 @@ from bench.plan.steps import StepMaker
 from bench.plugin import Plugin
 from bench.release import GRANTS
 from bench.rng import derive_seed
-from defenses.base import Defense, stack_refuses
+from defenses.base import Defense, stack_refuses, training_size
 from targets.base import Target
 
 
@@ -29,15 +29,8 @@ def trial_spec(make: StepMaker, data: PlannedData, target: Target, stack: tuple[
         samples=make.resolved.matrix.samples,
         updates=any(d.releases_updates for d in stack),
         adaptive=frozenset(name for d in stack for name in d.adaptive),
-        training_size=size if (size := _training_size(stack, members)) != members else None,
+        training_size=size if (size := training_size(stack, members)) != members else None,
     )
-
-
-def _training_size(stack: tuple[Defense, ...], members: int) -> int:
-    """How many records a stack trains on, where it adds some to the members."""
-    for defense in stack:
-        members = defense.training_size(members)
-    return members
 
 
 def plan_cell(

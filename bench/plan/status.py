@@ -85,6 +85,16 @@ def cell_state(cell: PlannedCell, states: Mapping[str, State]) -> tuple[CellStat
     return "new", ""
 
 
+def pairs_apart(plan: Plan, states: Mapping[str, State]) -> dict[str, str]:
+    """``data set/target/defense`` -> why the two do not go together: known beforehand, or found by a preflight."""
+    found: dict[str, str] = {}
+    for trial in plan.trials:
+        blocked = states[trial.steps["train"].id] if "train" in trial.steps else State("new")
+        if reason := trial.refused or (blocked.reason if blocked.state == "blocked" else ""):
+            found[f"{trial.dataset}/{trial.target}/{trial.defense}"] = reason
+    return found
+
+
 def new_steps(plan: Plan, states: Mapping[str, State]) -> list[Step]:
     """The steps that a run would do, in an order in which each follows its inputs.
 

@@ -54,7 +54,7 @@ def _released(job: Job, n: int) -> Samples:
     protected = asked_records(config["records"], split, None) if defenses else split.role("members")
     validation = split.role("validation")
     if config["records"]["source"] == "members":
-        protected, validation = trained_on(defenses, protected, validation)
+        protected, validation = trained_on(defenses, protected, validation, split.expected_members)
 
     def passed(made: Samples) -> Samples:
         for defense in defenses:

@@ -17,6 +17,7 @@ from bench.steps.data import load_split
 from bench.steps.task import Job, load_plugin
 from bench.steps.updates import load_rounds, save_rounds
 from bench.store import Artifact, write_arrays, write_json
+from defenses.base import training_size
 
 if TYPE_CHECKING:
     from bench.data.split import Split
@@ -78,9 +79,8 @@ def request_of(job: Job) -> TrainingRequest:
     records, expected = _records(job, split, config["records"])
     validation = split.role("validation")
     if config["records"]["source"] == "members":  # an attack's own model asks for as many as it needs
-        drawn = len(records)
-        records, validation = trained_on(defenses, records, validation)
-        expected += len(records) - drawn
+        records, validation = trained_on(defenses, records, validation, expected)
+        expected = training_size(defenses, expected)
     return TrainingRequest(
         target=target,
         defenses=defenses,
@@ -103,10 +103,19 @@ def _records(job: Job, split: Split, asked: Mapping[str, Any]) -> tuple[Records,
     return records, len(records)
 
 
-def trained_on(defenses: Sequence[Defense], members: Records, validation: Records) -> tuple[Records, Records]:
-    """The records that a stack trains on, and the validation records that it leaves to its defenses."""
+def trained_on(
+    defenses: Sequence[Defense], members: Records, validation: Records, expected: int
+) -> tuple[Records, Records]:
+    """The records that a stack trains on, and the validation records that it leaves to its defenses.
+
+    Args:
+        defenses: the stack.
+        members, validation: those of the split.
+        expected: the public number of members.
+    """
     for defense in defenses:
-        members, validation = defense.training_records(members, validation)
+        members, validation = defense.training_records(members, validation, expected)
+        expected = defense.training_size(expected)
     return members, validation
 
 

@@ -15,6 +15,7 @@ from defenses.clip_only import ClipOnly
 from defenses.dp_sgd import DPSGD
 from defenses.dropout import Dropout
 from defenses.none import NoDefense
+from defenses.spectral_norm import SpectralNorm
 from defenses.weight_norm import WeightNorm
 from targets.base import Networks, Phase, Target
 from targets.dcgan import DCGAN
@@ -62,6 +63,7 @@ class Uncovered(DCGAN):
         (WeightNorm(), Dropout(), DP),
         (Dropout(), ClipOnly()),
         (Dropout(rate=0.2), Dropout(rate=0.3)),
+        (WeightNorm(), SpectralNorm()),
         (Procedure(), WeightNorm()),
     ],
     ids=str,
@@ -73,6 +75,20 @@ def test_stacks_that_fit(stack: tuple[Defense, ...]) -> None:
 @pytest.mark.parametrize(
     ("stack", "reason"),
     [
+        (
+            (SpectralNorm(), WeightNorm()),
+            "weight_norm takes a weight apart, which spectral_norm has made a computed one; write "
+            "[weight_norm, spectral_norm]",
+        ),
+        (
+            (WeightNorm(), Procedure()),
+            "procedure makes the networks that the others change, so it must come first in a stack: write "
+            "[procedure, weight_norm]",
+        ),
+        (
+            (Procedure(), DP),
+            "dp_sgd accounts for one training, but procedure replaces the training procedure",
+        ),
         (
             (DP, Dropout()),
             "dp_sgd attaches to finished networks, so it must come last in a stack: write [dropout, dp_sgd]",
