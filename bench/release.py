@@ -121,9 +121,10 @@ class Release:
         return self.target.predict_noise(self.networks, x, t, self.labels(labels))
 
     def decision(self, x: NDArray[np.float32], labels: NDArray[np.int64] | None = None) -> NDArray[np.bool_]:
-        """Whether the (first) discriminator calls each record real: its logit is above the release's threshold."""
-        threshold = self.thresholds[0] if self.thresholds else 0.0
-        answers: NDArray[np.bool_] = self.logits(x, labels)[0] > threshold
+        """Whether a discriminator, or one of several, calls each record real: its logit is above its threshold."""
+        logits = self.logits(x, labels)
+        thresholds = np.array(self.thresholds or (0.0,) * len(logits))
+        answers: NDArray[np.bool_] = (logits > thresholds[:, None]).any(axis=0)
         return answers
 
 

@@ -16,18 +16,26 @@ from defenses.base import Defense
 from defenses.clip_only import ClipOnly
 from defenses.dp_sgd import DPSGD
 from defenses.none import NoDefense
-from defenses.weight_norm import WeightNorm
+from targets.base import Target
 from targets.dcgan import DCGAN
+from targets.ddpm import DDPM
 from targets.training import TrainingRequest, train
+from targets.vae import VAE
 
-STEPS = 4
+STEPS = 8
 SCHEMA = Schema("image", (1, 28, 28))
+TARGETS: dict[str, Target] = {
+    "dcgan, batch 16": DCGAN(steps=STEPS, batch_size=16, width=16),
+    "dcgan, batch 64": DCGAN(steps=STEPS, batch_size=64, width=16),
+    "vae, batch 16": VAE(steps=STEPS, batch_size=16),
+    "vae, batch 64": VAE(steps=STEPS, batch_size=64),
+    "ddpm, batch 16": DDPM(steps=STEPS, batch_size=16),
+}
 
 
-def training(*stack: Defense) -> Callable[[], None]:
+def training(target: Target, *stack: Defense) -> Callable[[], None]:
     x = generator(0, "bench records").integers(0, 256, (200, *SCHEMA.shape), dtype=np.uint8)
     records = Records(np.arange(200, dtype=np.int64), x, None, SCHEMA)
-    target = DCGAN(steps=STEPS, batch_size=32, width=16)
     request = TrainingRequest(target, stack, records, 200, records.take(np.arange(5)), 0, Device())
 
     def run() -> None:
@@ -36,23 +44,27 @@ def training(*stack: Defense) -> Callable[[], None]:
     return run
 
 
+@pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize(
     "stack",
     [
         (ClipOnly(),),
         (DPSGD(noise_multiplier=1.0),),
         (DPSGD(noise_multiplier=1.0, mode="functorch"),),
-        (WeightNorm(), DPSGD(noise_multiplier=1.0)),
     ],
-    ids=["clip_only", "dp_sgd", "dp_sgd functorch", "weight_norm + dp_sgd"],
+    ids=["clip_only", "dp_sgd", "dp_sgd functorch"],
 )
-def test_step_under_dp_sgd_against_an_undefended_one(benchmark: BenchmarkFixture, stack: tuple[Defense, ...]) -> None:
-    plain, private = training(NoDefense()), training(*stack)
-    plain()  # warms the kernels up
-    start = time.perf_counter()
-    plain()
-    undefended_s = time.perf_counter() - start
-    benchmark.pedantic(private, rounds=2, warmup_rounds=1)  # type: ignore[no-untyped-call]
+def test_step_under_dp_sgd_against_an_undefended_one(
+    benchmark: BenchmarkFixture, target: str, stack: tuple[Defense, ...]
+) -> None:
+    plain, private = training(TARGETS[target], NoDefense()), training(TARGETS[target], *stack)
+    benchmark.pedantic(private, rounds=3, warmup_rounds=1)  # type: ignore[no-untyped-call]
     if benchmark.stats is not None:  # None under --benchmark-disable
-        benchmark.extra_info["undefended_s"] = undefended_s
-        benchmark.extra_info["ratio"] = benchmark.stats.stats.min / undefended_s
+        plain()  # warms the kernels up
+        seconds = []
+        for _ in range(3):
+            start = time.perf_counter()
+            plain()
+            seconds.append(time.perf_counter() - start)
+        benchmark.extra_info["undefended_s"] = min(seconds)
+        benchmark.extra_info["ratio"] = benchmark.stats.stats.min / min(seconds)

@@ -11,6 +11,7 @@ import torch
 from training_cases import SCHEMA, noise_records, request
 
 import targets.decision as module
+from bench.devices import Device
 from bench.errors import IncompatibleError
 from bench.records import Records, to_float
 from bench.release import Release
@@ -108,3 +109,19 @@ def test_a_release_answers_above_its_threshold() -> None:
     assert 0 < answers.sum() < len(answers)
     at_zero = Release(target, networks, SCHEMA, asked.device).decision(x)
     assert at_zero.tolist() == [float(logit) > 0 for logit in logits]
+
+
+def test_one_of_several_discriminators_is_enough_at_a_threshold_of_its_own() -> None:
+    """A member of one part is real to the discriminator of that part alone."""
+    target = DCGAN(width=4, latent=4)
+    first, second = built(target), built(target)
+    with torch.no_grad():
+        for p in second["discriminator"][0].parameters():
+            p.neg_()
+    both = {**first, "discriminator": (*first["discriminator"], *second["discriminator"])}
+    x = request(target).records.floats()
+    release = Release(target, both, SCHEMA, Device(), (0.01, -0.02))
+    logits = release.logits(x)
+    assert np.array_equal(release.decision(x), (logits[0] > 0.01) | (logits[1] > -0.02))
+    one_for_all = Release(target, both, SCHEMA, Device()).decision(x)
+    assert np.array_equal(one_for_all, (logits > 0).any(axis=0))
