@@ -121,10 +121,10 @@ class Release:
         return self.target.predict_noise(self.networks, x, t, self.labels(labels))
 
     def decision(self, x: NDArray[np.float32], labels: NDArray[np.int64] | None = None) -> NDArray[np.bool_]:
-        """Whether a discriminator, or one of several, calls each record real: its logit is above its threshold."""
+        """Whether each discriminator calls each record real, ``(discriminators, rows)``: above its own threshold."""
         logits = self.logits(x, labels)
         thresholds = np.array(self.thresholds or (0.0,) * len(logits))
-        answers: NDArray[np.bool_] = (logits > thresholds[:, None]).any(axis=0)
+        answers: NDArray[np.bool_] = logits > thresholds[:, None]
         return answers
 
 
@@ -229,7 +229,7 @@ class View:
         return self._release.decode(z, labels)
 
     def decision(self, x: NDArray[np.float32], labels: NDArray[np.int64] | None = None) -> NDArray[np.bool_]:
-        """The discriminator's hard real/fake answers."""
+        """Every discriminator's hard real/fake answers, ``(discriminators, rows)``."""
         self._need("decision")
         return self._release.decision(x, labels)
 

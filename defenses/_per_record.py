@@ -99,7 +99,7 @@ class PerRecordUpdater(Updater):
         for hooks in self.hooks:
             hooks.disable_hooks()
         # Two models that are both released must not share their noise: their difference would cancel it.
-        noise_name = ("dp noise", repr(context.target), str(noise_multiplier), str(max_grad_norm))
+        noise_name = ("dp noise", repr(context.target), context.stack, str(noise_multiplier), str(max_grad_norm))
         self.dp_optimizer = DPOptimizer(
             optimizer,
             noise_multiplier=noise_multiplier,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from bench.devices import Device
-from bench.errors import IncompatibleError
+from bench.errors import IncompatibleError, PluginError
 from bench.plugin import Plugin, PluginOptions
 from bench.records import Records, Schema
 from targets.base import Batch, Draw, Losses, Networks, Phase, Target, modules
@@ -34,6 +34,9 @@ class TrainingContext:
         seed: root of the defense's random generators.
         device: where training runs.
         validation: records that the defender owns; never members, reference or holdout.
+        stack: the defenses of the training, in words: private noise of two stacks must not be the same.
+        members: what is trained on; None where nothing is, as where a release is loaded. A defense that takes more
+            from them than the training loss does says so in ``reads_members``.
     """
 
     target: Target
@@ -44,6 +47,8 @@ class TrainingContext:
     seed: int
     device: Device
     validation: Records
+    stack: str = ""
+    members: Records | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,7 @@ class Defense(Plugin):
     Attributes:
         family: what kind of defense it is, for filters in tables.
         per_record: needs per-record gradients of the finished networks, so it must close a stack.
+        accounted: whether it claims differential privacy, so that nothing else of the members may be released.
         replaces_procedure: whether ``procedure`` trains instead of the shared loop; at most one in a stack.
         releases_updates: whether what clients sent in each round is part of the release.
         partitions: into how many disjoint parts it divides the members, each of which trains networks; 0: none.
@@ -110,6 +116,7 @@ class Defense(Plugin):
 
     family: ClassVar[Literal["none", "regulariser", "privacy", "architecture", "release"]] = "regulariser"
     per_record: ClassVar[bool] = False
+    accounted: ClassVar[bool] = False
     replaces_procedure: ClassVar[bool] = False
     releases_updates: ClassVar[bool] = False
     adaptive: ClassVar[tuple[str, ...]] = ()
@@ -165,7 +172,7 @@ class Defense(Plugin):
 
     def procedure(self, request: TrainingRequest) -> TrainingResult:
         """Replace the whole training procedure; called only where ``replaces_procedure`` is set."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{self.name} sets replaces_procedure, so it must implement procedure")
 
     def start(self, networks: Networks, context: TrainingContext) -> Any:
         """What this defense keeps during one training, once its networks are built; arrives as ``step.state``."""
@@ -244,6 +251,59 @@ def stack_refuses(defenses: Sequence[Defense], target: Target, schema: Schema) -
         if (reason := defense.refuses(target, schema, defenses[:position])) is not None:
             return reason
     return None
+
+
+def checked_filter(
+    defense: Defense, samples: NDArray[np.generic], members: Records, validation: Records
+) -> NDArray[np.bool_] | None:
+    """Which generated records a defense lets pass; None: all.
+
+    Raises:
+        PluginError: it gives no mask of booleans, one per record; numbers would choose records in place of them.
+    """
+    import numpy as np
+
+    mask = defense.filter_samples(samples, members, validation)
+    if mask is None:
+        return None
+    if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.shape != (len(samples),):
+        got = f"{mask.dtype} {mask.shape}" if isinstance(mask, np.ndarray) else type(mask).__name__
+        raise PluginError(
+            f"{defense.name}: expected filter_samples to give None or an array of {len(samples)} booleans, got {got}"
+        )
+    return mask
+
+
+def check_batch(defense: Defense, given: Batch, found: object) -> Batch:
+    """What a defense made of a batch.
+
+    Raises:
+        PluginError: it is no batch, or its public size is another one.
+    """
+    if not isinstance(found, Batch) or found.size != given.size:
+        got = f"size {found.size}" if isinstance(found, Batch) else type(found).__name__
+        raise PluginError(
+            f"{defense.name}: expected transform_batch to give a Batch of the same public size, {given.size}, got {got}"
+        )
+    return found
+
+
+def check_losses(defense: Defense, given: Losses, found: object) -> Losses:
+    """What a defense made of the losses of a phase.
+
+    Raises:
+        PluginError: it is no Losses, or one of its parts is not a loss per row any more.
+    """
+    if not isinstance(found, Losses):
+        raise PluginError(f"{defense.name}: expected transform_losses to give Losses, got {type(found).__name__}")
+    for part in ("private", "public"):
+        before, after = getattr(given, part), getattr(found, part)
+        if before is not None and (after is None or after.shape != before.shape):
+            raise PluginError(
+                f"{defense.name}: expected {part} losses of one per row, {tuple(before.shape)}, got "
+                f"{'none' if after is None else tuple(after.shape)}; they are reduced after all hooks"
+            )
+    return found
 
 
 def training_size(defenses: Sequence[Defense], members: int) -> int:

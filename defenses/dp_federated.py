@@ -51,6 +51,7 @@ class DPFederated(FederatedDefense):
         "arXiv:1712.07557, 2017"
     )
     family = "privacy"
+    accounted = True
     caveat = "Epsilon is for a whole client against whoever sees the released model; the server sees what clients send."
 
     class Options(FederatedDefense.Options):

@@ -30,6 +30,8 @@ class DPSGD(PerRecordDefense):
         "Wutschitz, Numerical Composition of Differential Privacy, NeurIPS 2021; on GANs: Xie et al., DPGAN, 2018"
     )
 
+    accounted = True
+
     class Options(PerRecordDefense.Options):
         epsilon: float | None = Field(None, gt=0, allow_inf_nan=False)
         """Privacy budget at the end of training; the noise is found from it. Give this or ``noise_multiplier``."""

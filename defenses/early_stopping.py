@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -12,14 +12,15 @@ from pydantic import Field
 
 from bench.devices import to_device
 from bench.errors import IncompatibleError
-from bench.records import Schema
-from defenses.base import Defense, Step, TrainingContext
-from targets.base import Batch, Draw, Losses, Networks, Phase, Target, from_tensors, modules, to_tensors
+from bench.records import Records, Schema
+from bench.rng import generator
+from defenses.base import Defense, TrainingContext
+from targets.base import Batch, Draw, Networks, Phase, Target, from_tensors, modules, to_tensors
 
 if TYPE_CHECKING:
     import torch
 
-ROWS = 250  # validation records whose losses are computed at once; bounds the memory
+ROWS = 250  # records whose losses are computed at once; bounds the memory
 GAP = 0.3  # nats; a discriminator at its start, which cannot tell real from generated, has a loss of ln 2 = .69
 
 
@@ -28,13 +29,11 @@ class Watch:
     """What the checks of one training have seen.
 
     Attributes:
-        members: losses of the members since the last check, float32 ``(rows,)`` each.
         lowest: the lowest validation loss.
         stale: checks in a row that spoke for ending.
         kept: the networks of the last check that did not.
     """
 
-    members: list[torch.Tensor] = field(default_factory=list)
     lowest: float = math.inf
     stale: int = 0
     kept: dict[str, torch.Tensor] | None = None
@@ -45,15 +44,14 @@ class EarlyStopping(Defense):
 
     Every few steps it takes the mean loss of the validation records in the first phase that reads real records, in
     evaluation mode and always with the same random draws, so that it changes with the networks alone. By ``monitor:
-    gap`` a check speaks for ending where that loss exceeds the mean of the members' losses since the check before by
+    gap`` a check speaks for ending where that loss exceeds the mean loss of as many members, taken in the same way, by
     more than ``tolerance``; by ``monitor: validation``, where it is no lower than the lowest. Training ends when
     ``patience`` checks in a row do.
 
     Departures: Prechelt's criteria are of a loss that is minimised; ``validation`` waits for a new lowest value, where
     his third criterion counts rises in a row. A GAN's discriminator has an opponent, and its loss of validation records
     rises from early on though nothing is memorised yet, and swings from check to check; hence the gap is the default,
-    and the patience holds for it too. The members' losses are those that training computes, in training mode and before
-    each update: with dropout in the stack the gap looks smaller than it is. The number of updates differs from the
+    and the patience holds for it too. The number of updates differs from the
     undefended run's: that is the defense.
     """
 
@@ -104,17 +102,10 @@ class EarlyStopping(Defense):
             raise IncompatibleError(f"{self.name}: expected validation records to watch, got none; set `validation`")
         return Watch()
 
-    def transform_losses(self, losses: Losses, batch: Batch, step: Step) -> Losses:
-        if self.options.monitor == "gap" and step.phase == watched(step.context.target) and losses.private is not None:
-            step.state.members.append(losses.private.detach().float())
-        return losses
-
     def after_step(self, number: int, networks: Networks, context: TrainingContext, state: Watch) -> bool:
         if number % self.options.every and number != context.steps:
             return False
-        fine = self._fine(validation_loss(networks, context), state)
-        if fine is None:
-            return False
+        fine = self._fine(networks, context, state)
         state.stale = 0 if fine else state.stale + 1
         stop = state.stale >= self.options.patience
         if self.options.restore:
@@ -124,20 +115,23 @@ class EarlyStopping(Defense):
                 from_tensors(networks, state.kept)
         return stop
 
-    def _fine(self, loss: float, state: Watch) -> bool | None:
-        """Whether a check does not speak for ending; None where no member was drawn since the one before."""
-        import torch
-
+    def _fine(self, networks: Networks, context: TrainingContext, state: Watch) -> bool:
+        """Whether a check does not speak for ending."""
+        loss = mean_loss(context.validation, networks, context)
         if self.options.monitor == "validation":
             fine = loss < state.lowest
             state.lowest = min(loss, state.lowest)
             return fine
-        drawn = [rows for rows in state.members if len(rows)]  # Poisson sampling may draw none
-        state.members.clear()
-        if not drawn:
-            return None
         limit = GAP if self.options.tolerance is None else self.options.tolerance
-        return loss - float(torch.cat(drawn).double().mean()) <= limit
+        return loss - mean_loss(some_members(context), networks, context) <= limit
+
+
+def some_members(context: TrainingContext) -> Records:
+    """As many members as there are validation records, or all; the same ones at every check."""
+    if context.members is None or not len(context.members):
+        raise IncompatibleError("early_stopping: expected members to compare validation records with, got none")
+    order = generator(context.seed, "early stopping members").permutation(len(context.members))
+    return context.members.take(np.sort(order[: len(context.validation)]))
 
 
 def watched(target: Target) -> Phase:
@@ -145,11 +139,11 @@ def watched(target: Target) -> Phase:
     return next(phase for phase in target.phases() if phase.private)
 
 
-def validation_loss(networks: Networks, context: TrainingContext) -> float:
-    """The mean loss of the validation records in the watched phase; the networks are left in the mode they were in."""
+def mean_loss(records: Records, networks: Networks, context: TrainingContext) -> float:
+    """The mean loss of records in the watched phase, in eval mode; the networks are left in the mode they were in."""
     import torch
 
-    target, records = context.target, context.validation
+    target = context.target
     draw = Draw(context.device, context.seed, "early stopping")  # the same draws at every check
     training = {module: module.training for module in modules(networks, networks)}
     found = []

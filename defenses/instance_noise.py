@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from bench.records import Schema
 from defenses._discriminator import refuses_undiscriminating
 from defenses.base import Defense, Step, TrainingContext, asked_networks
-from targets.base import Batch, Draw, Networks, Target, modules
+from targets.base import Batch, Draw, Losses, Networks, Target, modules
 
 if TYPE_CHECKING:
     import torch
@@ -76,11 +76,17 @@ class InstanceNoise(Defense):
         return [change for change in changes if isinstance(change, Noise) and change.owner == self]
 
     def transform_batch(self, batch: Batch, step: Step) -> Batch:
-        # Set at each update that reads records, which come first in a step, and not after the step before: a client of
-        # federated training sits steps out.
+        self._set(step)
+        return batch
+
+    def transform_losses(self, losses: Losses, batch: Batch, step: Step) -> Losses:
+        self._set(step)  # of a discriminator that reads no records, and so gets no batch of them to change
+        return losses
+
+    def _set(self, step: Step) -> None:
+        # Set at each update and not after the step before: a client of federated training sits steps out.
         for noise in step.state:
             noise.strength = self.strength_at(step.number, step.context.steps)
-        return batch
 
 
 class Noise:

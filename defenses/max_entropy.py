@@ -57,11 +57,6 @@ class MaxEntropy(Defense):
                 f"the generator of {target.name} learns from records and their reconstructions too, in losses of which "
                 f"{self.name} knows no entropy"
             )
-        if replacing := [other.name for other in before if other.replaces_procedure]:
-            return (
-                f"under {replacing[0]} a generator's loss may hold more than one discriminator's opinion, which "
-                f"{self.name} would replace"
-            )
         return None
 
     def transform_losses(self, losses: Losses, batch: Batch, step: Step) -> Losses:

@@ -51,6 +51,7 @@ class PATEGAN(Defense):
 
     name = "pate_gan"
     family = "privacy"
+    accounted = True
     replaces_procedure = True
     paper = (
         "Jordon, Yoon and van der Schaar, PATE-GAN: Generating Synthetic Data with Differential Privacy Guarantees, "

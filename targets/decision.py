@@ -28,7 +28,7 @@ def deciding_records(request: TrainingRequest) -> Records | None:
     """
     if not request.target.critic:
         return None
-    protected = any(defense.per_record for defense in request.defenses)
+    protected = any(defense.per_record or defense.accounted for defense in request.defenses)
     records = request.validation if protected else request.records
     if not len(records):
         raise IncompatibleError(

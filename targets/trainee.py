@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from bench.devices import Device
 from bench.results import PrivacyClaim
-from defenses.base import Defense, Step, TrainingContext, Updater
+from defenses.base import Defense, Step, TrainingContext, Updater, check_batch, check_losses
 from targets.base import Batch, Draw, Losses, Networks, Phase, parameters
 from targets.history import History
 from targets.loader import batches
@@ -89,7 +89,7 @@ class Trainee:
         hooks = list(zip(request.defenses, steps, strict=True))
         if phase.private:
             for defense, step in hooks:
-                batch = defense.transform_batch(batch, step)
+                batch = check_batch(defense, batch, defense.transform_batch(batch, step))
         else:  # a public phase cannot read real records, not even how many were drawn
             batch = without_records(batch)
         exact = per_record(phase, request.defenses)
@@ -103,7 +103,7 @@ class Trainee:
                         request.target.losses(phase, networks, batch, self.draw) if losses is None else losses(batch)
                     )
                     for defense, step in hooks:
-                        found = defense.transform_losses(found, batch, step)
+                        found = check_losses(defense, found, defense.transform_losses(found, batch, step))
                 updater.step(found, batch.size)
             finally:
                 updater.end()

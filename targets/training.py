@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.devices import Device, deterministic, to_device
-from bench.errors import InputError
+from bench.errors import InputError, PluginError
 from bench.records import Records, Schema, to_stored
 from bench.results import PrivacyClaim
 from bench.rng import torch_generator
@@ -96,6 +96,8 @@ def context_of(request: TrainingRequest) -> TrainingContext:
         seed=request.seed,
         device=request.device,
         validation=request.validation,
+        stack=repr(request.defenses),
+        members=request.records,
     )
 
 
@@ -128,10 +130,43 @@ def train(request: TrainingRequest) -> TrainingResult:
         raise InputError(f"expected at least one record to train {request.target.name} on, got none")
     for defense in request.defenses:
         if defense.replaces_procedure:
-            return defense.procedure(request)
+            return _checked(defense, request, defense.procedure(request))
     networks, history = prepare(request)
     trainee = Trainee(request, context_of(request), networks, history)
     return run(request, networks, history, trainee.step, trainee.claims, trainee.stops)
+
+
+def _checked(defense: Defense, request: TrainingRequest, result: TrainingResult) -> TrainingResult:
+    """What a defense's own procedure left.
+
+    Raises:
+        PluginError: it divides records and does not say how, or releases updates and has none; or the reverse.
+    """
+    if not isinstance(result, TrainingResult):
+        raise PluginError(f"{defense.name}: expected procedure to give a TrainingResult, got {type(result).__name__}")
+    parts, n = result.parts, len(request.records)
+    if (parts is not None) != bool(defense.partitions):
+        raise PluginError(
+            f"{defense.name}: expected `parts` of the result where `partitions` is set and nowhere else, got "
+            f"{'none' if parts is None else 'some'} with partitions {defense.partitions}"
+        )
+    if parts is not None and (
+        parts.shape != (n,) or parts.dtype != np.int64 or parts.min() < 0 or parts.max() >= defense.partitions
+    ):
+        raise PluginError(
+            f"{defense.name}: expected `parts` to be int64 ({n},) from 0 to below {defense.partitions}, got "
+            f"{parts.dtype} {parts.shape}"
+        )
+    if (
+        result.status == "completed"
+        and request.target.options.steps
+        and bool(result.updates) != defense.releases_updates
+    ):
+        raise PluginError(
+            f"{defense.name}: expected `updates` of the result where `releases_updates` is set and nowhere else, got "
+            f"{len(result.updates)} rounds"
+        )
+    return result
 
 
 def prepare(request: TrainingRequest) -> tuple[Networks, History]:

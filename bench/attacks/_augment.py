@@ -1,6 +1,7 @@
 """Perturbed copies of images: each record by an amount of its own, all at once.
 
-Images are float32 ``(n, channels, height, width)`` in [-1, 1]; what lies beyond an edge is the edge's own value.
+Images are float32 ``(n, channels, height, width)`` in [-1, 1]; what lies beyond an edge is the edge's own value, unless
+it is asked to be grey, 0.
 """
 
 from __future__ import annotations
@@ -11,14 +12,39 @@ from numpy.typing import NDArray
 Images = NDArray[np.float32]
 
 
-def shifted(x: Images, down: NDArray[np.int64], right: NDArray[np.int64]) -> Images:
-    """Images moved by whole pixels, ``(n,)`` each way."""
+def shifted(x: Images, down: NDArray[np.int64], right: NDArray[np.int64], *, grey: bool = False) -> Images:
+    """Images moved by whole pixels, ``(n,)`` each way; what a move uncovers is the edge's value, or grey."""
     n, _, height, width = x.shape
-    rows = np.clip(np.arange(height) - down[:, None], 0, height - 1)
-    columns = np.clip(np.arange(width) - right[:, None], 0, width - 1)
+    wanted = np.arange(height) - down[:, None], np.arange(width) - right[:, None]
+    rows, columns = np.clip(wanted[0], 0, height - 1), np.clip(wanted[1], 0, width - 1)
     # Advanced indices around a slice put its axis last.
     moved = x[np.arange(n)[:, None, None], :, rows[:, :, None], columns[:, None, :]]
-    return np.ascontiguousarray(np.moveaxis(moved, 3, 1))
+    found: Images = np.ascontiguousarray(np.moveaxis(moved, 3, 1))
+    if grey:
+        inside = (rows == wanted[0])[:, None, :, None] & (columns == wanted[1])[:, None, None, :]
+        found = np.where(inside, found, np.float32(0))
+    return found
+
+
+def covered(x: Images, centre: NDArray[np.float64], share: float) -> Images:
+    """Images with a grey rectangle on each.
+
+    Args:
+        x: the images.
+        centre: ``(n, 2)`` in [0, 1), where its middle lies, down and right.
+        share: its sides, as a share of height and width; it may reach beyond the edge.
+    """
+    sides, starts = [], []
+    for axis, length in enumerate(x.shape[2:]):
+        side = round(share * length)
+        sides.append(side)
+        starts.append(np.floor(centre[:, axis] * length).astype(np.int64) - side // 2)
+    rows, columns = (
+        (np.arange(length) >= start[:, None]) & (np.arange(length) < start[:, None] + side)
+        for length, start, side in zip(x.shape[2:], starts, sides, strict=True)
+    )
+    found: Images = np.where(rows[:, None, :, None] & columns[:, None, None, :], np.float32(0), x)
+    return found
 
 
 def rotated(x: Images, degrees: float) -> Images:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from bench.attacks._shadows import offline_bank, online_bank, too_few_reference
+from bench.attacks._shadows import offline_bank, online_bank, too_few_candidates, too_few_reference
 from bench.attacks._statistic import ShadowOptions, StatisticAttack, trained_on
 from bench.attacks.base import Attack, Knowledge, KnowledgeLevel, ModelRequest, TrialSpec
 from bench.errors import PluginError
@@ -48,7 +48,12 @@ class ShadowAttack(StatisticAttack):
     def not_applicable(self, trial: TrialSpec, roles: frozenset[str]) -> str | None:
         reason = super().not_applicable(trial, roles)
         reason = reason or needs_defense(self.name, self.statistic, self.options.defended)
-        return reason or (None if self.online else too_few_reference(self.name, trial, self.subsets))
+        if reason is not None:
+            return reason
+        defended = self.options.defended
+        if self.online:
+            return too_few_candidates(self.name, trial, defended)
+        return too_few_reference(self.name, trial, self.subsets, defended)
 
     def needs(self, trial: TrialSpec) -> tuple[ModelRequest, ...]:
         bank = online_bank if self.online else offline_bank

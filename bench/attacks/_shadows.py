@@ -36,15 +36,16 @@ def online_bank(
     return _bank("online", "candidates", n, trial, models, defended, samples)
 
 
-def too_few_reference(name: str, trial: TrialSpec, times: float = 1) -> str | None:
+def too_few_reference(name: str, trial: TrialSpec, times: float = 1, defended: bool = True) -> str | None:
     """Why a bank cannot be drawn from the reference records, or None.
 
     Args:
         name: of the attack.
         trial: the attacked trial.
         times: how many times the size of a shadow's training set the reference must have.
+        defended: whether the shadows are trained under the trial's own defense stack.
     """
-    size = trial.training_size or trial.members
+    size = _size(trial, defended)
     need = int(times * size)
     if trial.sizes["reference"] >= need:
         return None
@@ -54,12 +55,27 @@ def too_few_reference(name: str, trial: TrialSpec, times: float = 1) -> str | No
     )
 
 
+def too_few_candidates(name: str, trial: TrialSpec, defended: bool = True) -> str | None:
+    """Why no bank can be drawn from the candidates that leaves each of them out of some shadow, or None."""
+    size, candidates = _size(trial, defended), trial.sizes["members"] + trial.sizes["nonmembers"]
+    if size < candidates:
+        return None
+    return (
+        f"{name} trains shadows on {size} of the candidates each, as many as the target's records, and some of the "
+        f"candidates must be left out of each; there are {candidates}"
+    )
+
+
+def _size(trial: TrialSpec, defended: bool) -> int:
+    """How many records a shadow trains on; an undefended one is of an undefended trial, which no defense gives more."""
+    return (trial.training_size if defended else None) or trial.members
+
+
 def _bank(
     name: str, source: Source, available: int, trial: TrialSpec, models: int, defended: bool, samples: bool
 ) -> tuple[ModelRequest, ...]:
     # Cut from one shuffle, subsets are disjoint, and each record is in about equally many of them.
-    # An undefended shadow is the shadow of an undefended trial, which no defense gives more records.
-    size = (trial.training_size if defended else None) or trial.members
+    size = _size(trial, defended)
     parts = max(1, available // size)
     return tuple(
         ModelRequest(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from bench.attacks._augment import mirrored, recoloured, shifted
+from bench.attacks._augment import covered, mirrored, recoloured, shifted
 from bench.attacks._statistic import StatisticAttack
 from bench.attacks.base import Knowledge
 from bench.records import Records, to_stored
@@ -43,6 +43,10 @@ class Augmented(StatisticAttack):
         """What is added to a copy's values at most, of 2 from black to white."""
         contrast: float = Field(0.1, ge=0, lt=1)
         """By which share a copy's contrast is changed at most."""
+        grey: bool = False
+        """Whether what a shift uncovers is grey, as in differentiable augmentation, in place of the edge's value."""
+        cutout: float = Field(0.0, ge=0, lt=1)
+        """Sides of a grey rectangle on every copy, as a share of height and width; 0: none."""
         noise: float = Field(0.02, ge=0, allow_inf_nan=False)
         """Standard deviation of the noise on a copy's values, which go from -1 to 1."""
 
@@ -65,8 +69,10 @@ class Augmented(StatisticAttack):
         flip = np.array([o.flips and draw.random() < 0.5 for draw in draws], dtype=np.bool_)
         moves = np.array([draw.integers(-o.shift, o.shift + 1, 2) for draw in draws], dtype=np.int64).reshape(-1, 2)
         tones = np.array([draw.uniform(-1, 1, 2) for draw in draws], dtype=np.float32).reshape(-1, 2)
-        x = shifted(mirrored(records.floats(), flip), moves[:, 0], moves[:, 1])
+        x = shifted(mirrored(records.floats(), flip), moves[:, 0], moves[:, 1], grey=o.grey)
         x = recoloured(x, o.brightness * tones[:, 0], 1 + o.contrast * tones[:, 1])
+        if o.cutout:
+            x = covered(x, np.array([draw.random(2) for draw in draws]).reshape(-1, 2), o.cutout)
         if o.noise:
             grain = [draw.standard_normal(x.shape[1:], dtype=np.float32) for draw in draws]
             x = x + np.float32(o.noise) * np.array(grain, dtype=np.float32).reshape(x.shape)

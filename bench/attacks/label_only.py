@@ -50,11 +50,10 @@ class LabelOnly(Attack):
     options: Options
 
     def score_chunk(self, chunk: Chunk, state: Any, view: View, rng: RecordRng) -> NDArray[np.float64]:
-        real, copies = np.zeros(len(chunk), dtype=np.float64), 0
-        for x in self._copies(chunk, rng):
-            real += view.decision(x, chunk.labels)
-            copies += 1
-        return real / copies
+        answers = [view.decision(x, chunk.labels).astype(np.float64) for x in self._copies(chunk, rng)]
+        shares: NDArray[np.float64] = np.mean(answers, axis=0)
+        largest: NDArray[np.float64] = shares.max(axis=0)  # a member of one part is known to its discriminator alone
+        return largest
 
     def _copies(self, chunk: Chunk, rng: RecordRng) -> Iterator[NDArray[np.float32]]:
         """Every candidate as it is, then perturbed in one way after another, ``(n, *shape)`` each."""

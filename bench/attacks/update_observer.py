@@ -108,12 +108,15 @@ def client_scores(chunk: Chunk, observed: Observed) -> NDArray[np.float64]:
 
 
 def predicted_client(scores: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Which client has each record, int64 ``(n,)``: the one whose models call it most real; of equals the first.
+    """Which client has each record, int64 ``(n,)``: the one whose models call it more real than the other models of the
+    same rounds do, on average; of equals the first.
 
     Args:
         scores: ``(rounds, clients, n)``; NaN where a client took no part, which every client must have once.
     """
-    best: NDArray[np.int64] = np.nanmean(scores, axis=0).argmax(axis=0)
+    # A round's models are all more or less sure than another round's, and not every client is in each.
+    apart = scores - np.nanmean(scores, axis=1, keepdims=True)
+    best: NDArray[np.int64] = np.nanmean(apart, axis=0).argmax(axis=0)
     return best
 
 

@@ -254,6 +254,8 @@ TRIALS = (
     "epsilon_claimed",
     "delta",
     "claim_void_reason",
+    "claim_unit",
+    "claim_accountant",
     *UTILITY,
     *TABLE_QUALITY,
 )

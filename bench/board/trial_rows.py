@@ -44,6 +44,8 @@ def trial_columns(trial: Trial, lines: Lines | None) -> dict[str, Any]:
         "epsilon_claimed": None if claim is None else claim.epsilon,
         "delta": None if claim is None else claim.delta,
         "claim_void_reason": None if claim is None else claim.void_reason,
+        "claim_unit": None if claim is None else claim.unit,
+        "claim_accountant": None if claim is None else claim.accountant,
     }
 
 

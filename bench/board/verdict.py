@@ -16,7 +16,8 @@ def verdict(row: Row) -> str:
     """The row in one line: status, worst attack, what was not run, quality, claim."""
     control = "A control of the instrument, not a model." if row.trials[0].control else ""
     leak = (_leak(row), _named_parts(row.attacks), _apart(row.worst), _not_run(row.attacks))
-    parts = [control, _status(row), *leak, _quality(row), _claim(row), *row.trials[0].caveats]
+    caveats = row.trials[0].caveats if any(trial.status == "completed" for trial in row.trials) else ()
+    parts = [control, _status(row), *leak, _quality(row), _claim(row), *caveats]
     return " ".join(part for part in parts if part)
 
 
@@ -36,7 +37,7 @@ def _leak(row: Row) -> str:
     elif interval.low > 0.5:
         start = "Leaks:"
     else:
-        start = "No leak told from chance, which proves none:"
+        start = "No leak of membership told from chance, which proves none:"
     runs = f"{h.seeds} run{'s' if h.seeds > 1 else ''}"
     of = f"the worst of {len(h.attacks)} attacks" if len(h.attacks) > 1 else "the only attack"
     return (
@@ -55,13 +56,14 @@ def access_words(attack: AttackRow) -> str:
 
 def _named_parts(attacks: tuple[AttackRow, ...]) -> str:
     """The best that was done at naming the part that holds a member, where a defense divides them."""
-    named = [(row.attack, row.parts) for row in attacks if row.parts is not None]
+    named = [(row.attack, row.parts) for row in attacks if row.parts is not None and row.parts.parts > 1]
     if not named:
         return ""
     attack, best = max(named, key=lambda pair: pair[1].accuracy)
+    start = "Leaks who holds a record:" if best.low > best.chance else "Who holds a record is not told from chance:"
     return (
-        f"{attack} names the part of {best.accuracy:.3f} of the members (95 % {best.low:.3f} to {best.high:.3f}; "
-        f"{best.parts} parts, chance {best.chance:.3f})."
+        f"{start} {attack} names the part of {best.accuracy:.3f} of the members (95 % {best.low:.3f} to "
+        f"{best.high:.3f}; {best.parts} parts, the largest holds {best.chance:.3f})."
     )
 
 

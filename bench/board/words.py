@@ -51,9 +51,9 @@ def epsilon(row: Row) -> str:
 
 
 def delta(row: Row) -> str:
-    """``at delta ...``, or nothing."""
+    """``at delta ..., per record``, or nothing: an epsilon of clients is not one of records."""
     m = row.measured
-    return "" if m["epsilon_claimed"] is None else f"at delta {m['delta']:.2g}"
+    return "" if m["epsilon_claimed"] is None else f"at delta {m['delta']:.2g}, per {m['claim_unit']}"
 
 
 def seeds(row: Row) -> str:

@@ -35,6 +35,10 @@ def new(
         raise InputError(f"expected one of {', '.join(KINDS)}, got {kind!r}{did_you_mean(kind, KINDS)}")
     if not name.isidentifier() or not name.islower() or keyword.iskeyword(name):
         raise InputError(f"expected a name in snake_case, such as my_{kind}, got {name!r}")
+    from bench.registry import names
+
+    if name in names(f"{kind}s"):  # type: ignore[arg-type]
+        raise InputError(f"expected a name of your own, but the suite has a {kind} named {name!r}; choose another one")
     class_name = "".join(part.capitalize() for part in name.split("_"))
     written = {folder / f"{name}.py": f"{kind}.py.txt", folder / f"test_{name}.py": f"test_{kind}.py.txt"}
     if existing := [str(path) for path in written if path.exists()]:

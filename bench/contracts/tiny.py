@@ -36,12 +36,11 @@ def tiny_records(schema: Schema, n: int = RECORDS, seed: int = 0) -> Records:
 
 def tiny_request(target: Target, defenses: Sequence[Defense] = (), schema: Schema = GREY) -> TrainingRequest:
     """A training run on a few records, with others as the defender's validation set and the attacker's reference."""
+    from bench.steps.train import trained_on
     from defenses.base import training_size
     from targets.training import TrainingRequest
 
-    members, validation = tiny_records(schema), tiny_records(schema, seed=1)
-    for defense in defenses:
-        members, validation = defense.training_records(members, validation)
+    members, validation = trained_on(defenses, tiny_records(schema), tiny_records(schema, seed=1), RECORDS)
     return TrainingRequest(
         target=target,
         defenses=tuple(defenses),

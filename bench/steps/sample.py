@@ -16,6 +16,7 @@ from bench.steps.data import load_split
 from bench.steps.task import Job
 from bench.steps.train import asked_records, load_release, pair_of, trained_on
 from bench.store import write_arrays
+from defenses.base import checked_filter
 from targets.training import generate_labelled
 
 Samples = dict[str, NDArray[Any]]  # as stored: `samples`, and `labels` where they were made for them
@@ -58,7 +59,7 @@ def _released(job: Job, n: int) -> Samples:
 
     def passed(made: Samples) -> Samples:
         for defense in defenses:
-            mask = defense.filter_samples(made["samples"], protected, validation)
+            mask = checked_filter(defense, made["samples"], protected, validation)
             made = made if mask is None else {name: array[mask] for name, array in made.items()}
         return made
 

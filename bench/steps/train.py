@@ -11,7 +11,7 @@ import numpy as np
 from bench.attacks.base import Source
 from bench.candidates import model_records
 from bench.devices import Device
-from bench.errors import StoreError
+from bench.errors import PluginError, StoreError
 from bench.records import Records, Schema
 from bench.steps.data import load_split
 from bench.steps.task import Job, load_plugin
@@ -34,7 +34,7 @@ def compute(job: Job) -> None:
     from targets.decision import deciding_records, decision_thresholds
     from targets.training import train
 
-    request = request_of(job)
+    config, request = job.task.config, request_of(job)
     deciding_records(request)  # refuses what could not be finished before hours of training
     result = train(request)
     completed = result.status == "completed"
@@ -49,7 +49,7 @@ def compute(job: Job) -> None:
             "thresholds": decision_thresholds(request, result.networks) if completed else (),
         },
     )
-    write_json(job.folder / "config.json", dict(job.task.config))
+    write_json(job.folder / "config.json", dict(config))
     write_arrays(job.folder / "history.npz", result.history)
     write_arrays(
         job.folder / "snapshots.npz",
@@ -57,7 +57,8 @@ def compute(job: Job) -> None:
     )
     if completed:
         save_networks(job, result.networks)
-        save_rounds(job.folder, result.updates)
+        if config["records"]["source"] == "members":  # nothing reads the rounds of an attack's own model
+            save_rounds(job.folder, result.updates)
         if result.parts is not None:
             write_arrays(job.folder / PARTS, {"record_id": request.records.ids, "part": result.parts})
 
@@ -112,10 +113,19 @@ def trained_on(
         defenses: the stack.
         members, validation: those of the split.
         expected: the public number of members.
+
+    Raises:
+        PluginError: a defense adds another number of records than it says.
     """
     for defense in defenses:
+        joined, public = len(members), defense.training_size(expected)
         members, validation = defense.training_records(members, validation, expected)
-        expected = defense.training_size(expected)
+        if len(members) - joined != public - expected:
+            raise PluginError(
+                f"{defense.name}: expected training_records to change the number of records as training_size says, "
+                f"from {joined} to {joined + public - expected}, got {len(members)}"
+            )
+        expected = public
     return members, validation
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from bench.contracts import check_defense
-from bench.contracts.tiny import GREY, MIXED, differing, run, tiny_request, tiny_step
+from bench.contracts.tiny import GREY, MIXED, differing, run, tiny_request
 from bench.devices import Device
 from bench.errors import IncompatibleError
 from bench.records import Records, Schema
@@ -22,7 +22,9 @@ from defenses import early_stopping
 from defenses.base import Defense, TrainingContext, stack_refuses
 from defenses.dp_sgd import DPSGD
 from defenses.dropout import Dropout
-from defenses.early_stopping import GAP, EarlyStopping, Watch, validation_loss, watched
+from defenses.early_stopping import GAP, EarlyStopping, Watch, mean_loss, some_members, watched
+from defenses.label_smoothing import LabelSmoothing
+from defenses.mixup import Mixup
 from targets.base import Batch, Draw, Losses, Networks, Target, to_tensors
 from targets.began import BEGAN
 from targets.ctgan import CTGAN
@@ -47,6 +49,10 @@ def in_training(target: Target, schema: Schema = GREY) -> tuple[Networks, Traini
     networks = build_networks(target, (), context)
     set_mode(networks, train=True)
     return networks, context
+
+
+def validation_loss(networks: Networks, context: TrainingContext) -> float:
+    return mean_loss(context.validation, networks, context)
 
 
 def weights(networks: Networks) -> dict[str, bytes]:
@@ -131,7 +137,7 @@ def by_loop(values: Sequence[float], patience: int, lowest: bool, limit: float) 
 def test_it_ends_where_the_loop_does_and_keeps_what_the_loop_kept(
     values: list[float], patience: int, monitor: str, restore: bool, every: int
 ) -> None:
-    """With losses given: members at .05 in the mean, so that a gap of .3 lies between .3 and .4."""
+    """With losses given: members' at .05, so that a gap of .3 lies between .3 and .4."""
     defense = EarlyStopping(monitor=monitor, patience=patience, restore=restore, every=every)
     steps = every * len(values)
     _, context = in_training(small(steps=steps))
@@ -139,15 +145,15 @@ def test_it_ends_where_the_loop_does_and_keeps_what_the_loop_kept(
     networks: Networks = {"discriminator": (layer,)}
     state = defense.start(networks, context)
     given_losses = iter(values)
+
+    def given_loss(records: Records, *_: object) -> float:
+        return next(given_losses) if records is context.validation else 0.05
+
     ended, numbers = None, []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(early_stopping, "validation_loss", lambda networks, context: next(given_losses))
+        patch.setattr(early_stopping, "mean_loss", given_loss)
         for number in range(1, steps + 1):
             torch.nn.init.constant_(layer.weight, number)
-            for losses in ([0.0, 0.1], [0.05]):
-                step = tiny_step(context.target, number=number, networks=networks, state=state)
-                private = torch.tensor(losses)
-                assert defense.transform_losses(found := Losses(private, None), BATCH, step) is found
             numbers.append(number)
             if defense.after_step(number, networks, context, state):
                 ended = number
@@ -159,30 +165,47 @@ def test_it_ends_where_the_loop_does_and_keeps_what_the_loop_kept(
     assert float(layer.weight.detach()) == (at_last_fine if restore else last)
 
 
-BATCH = Batch(torch.zeros(2, 1, 8, 8), None, 2, GREY)
-
-
-def test_members_count_since_the_check_before_in_the_watched_phase_only() -> None:
-    defense = EarlyStopping(every=2, tolerance=0.0, patience=1, restore=False)
+def test_the_gap_is_between_validation_records_and_as_many_members_seen_alike() -> None:
     networks, context = in_training(small(steps=100))
-    state = defense.start(networks, context)
-    judge, generator = (tiny_step(context.target, phase, networks=networks, state=state) for phase in (0, 1))
-    truth = validation_loss(networks, context)
+    assert context.members is not None
+    fewer = replace(context, validation=context.validation.take(np.arange(10)))
+    chosen = some_members(fewer)
+    assert len(chosen) == 10
+    assert set(chosen.ids) < set(context.members.ids)
+    assert np.array_equal(some_members(fewer).ids, chosen.ids)
+    assert len(some_members(context)) == len(context.members)
+    gap = mean_loss(fewer.validation, networks, fewer) - mean_loss(chosen, networks, fewer)
+    for limit, ends in ((gap + 1e-6, False), (gap - 1e-6, True)):
+        defense = EarlyStopping(every=2, tolerance=limit, patience=1, restore=False)
+        state = defense.start(networks, fewer)
+        assert not defense.after_step(1, networks, fewer, state)  # no check yet
+        assert defense.after_step(2, networks, fewer, state) is ends
 
-    def note(*losses: float) -> None:
-        defense.transform_losses(Losses(torch.tensor(losses), torch.full((2,), -1e6)), BATCH, judge)
-        defense.transform_losses(Losses(None, torch.full((2,), -1e6)), BATCH, generator)
 
-    note(truth + 1e-3)  # rows count alike, whichever batch they were in: the mean is below the validation loss
-    note(truth, truth, truth, truth - 5e-3)
-    assert not defense.after_step(1, networks, context, state)  # no check yet
-    assert defense.after_step(2, networks, context, state)
-    note(truth + 1e-3)  # what was before the last check counts no more
-    assert not defense.after_step(4, networks, context, state)
-    assert not defense.after_step(6, networks, context, state)  # nobody was drawn: nothing is said
-    note()
-    assert not defense.after_step(8, networks, context, state)
-    assert state.stale == 0
+@pytest.mark.parametrize("other", [LabelSmoothing(smoothing=0.3), Mixup()], ids=str)
+@pytest.mark.parametrize("first", [True, False])
+def test_what_other_defenses_make_of_losses_and_batches_does_not_move_the_gap(other: Defense, first: bool) -> None:
+    """At the first step all networks are alike, and so is the check, though the losses of training differ."""
+    seen: list[float] = []
+    defense = EarlyStopping(every=1, tolerance=1e9)
+
+    def note(records: Records, networks: Networks, context: TrainingContext) -> float:
+        seen.append(mean_loss(records, networks, context))
+        return seen[-1]
+
+    stack = (defense, other) if first else (other, defense)
+    target = small(steps=1, learning_rate=1e-9, discriminator_learning_rate=1e-9)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(early_stopping, "mean_loss", note)
+        run(tiny_request(target, stack))
+        run(tiny_request(target, (defense,)))
+    assert seen[:2] == pytest.approx(seen[2:], rel=1e-6)
+
+
+def test_without_members_the_gap_is_refused() -> None:
+    networks, context = in_training(small())
+    with pytest.raises(IncompatibleError, match="expected members to compare validation records with, got none"):
+        EarlyStopping(every=1).after_step(1, networks, replace(context, members=None), Watch())
 
 
 def stopped(defense: EarlyStopping, **options: Any) -> TrainingResult:
@@ -207,7 +230,7 @@ def test_the_released_networks_are_those_of_the_check() -> None:
     """A loss that falls twice and then rises: training ends after the patience, and the second check is released."""
     losses = iter([0.9, 0.5, 0.6, 0.7])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(early_stopping, "validation_loss", lambda networks, context: next(losses))
+        patch.setattr(early_stopping, "mean_loss", lambda records, networks, context: next(losses))
         result = stopped(EarlyStopping(monitor="validation", every=3, patience=2), steps=40)
     assert (result.status, result.steps_done, result.snapshot_steps) == ("completed", 12, (5, 10, 12))
     assert differing(result.networks, run(tiny_request(small(steps=6))).networks) == []
@@ -379,5 +402,5 @@ def test_each_training_is_watched_on_its_own() -> None:
     networks, context = in_training(small())
     defense = EarlyStopping()
     one, other = defense.start(networks, context), defense.start(networks, context)
-    one.members.append(torch.zeros(1))
-    assert (one.members, other) == ([torch.zeros(1)], Watch())
+    one.stale = 2
+    assert (one.stale, other) == (2, Watch())

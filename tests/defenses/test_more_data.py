@@ -14,11 +14,11 @@ from pydantic import ValidationError
 
 from bench.contracts import check_defense
 from bench.contracts.tiny import GREY, MIXED, differing, run, tiny_records, tiny_request
-from bench.errors import IncompatibleError, InputError
+from bench.errors import IncompatibleError, InputError, PluginError
 from bench.records import Records
 from bench.rng import generator
 from bench.steps.train import trained_on
-from defenses.base import stack_refuses
+from defenses.base import Defense, stack_refuses
 from defenses.dp_sgd import DPSGD
 from defenses.more_data import MoreData
 from defenses.none import NoDefense
@@ -184,3 +184,16 @@ def test_how_many_join_follows_the_public_number_of_members(joined: int) -> None
 def test_options_are_checked(factor: float) -> None:
     with pytest.raises(ValidationError, match="factor"):
         MoreData(factor=factor)
+
+
+def test_a_defense_must_say_how_many_records_it_adds() -> None:
+    class Halving(Defense):
+        name = "halving"
+
+        def training_records(
+            self, members: Records, validation: Records, expected: int | None = None
+        ) -> tuple[Records, Records]:
+            return members.take(np.arange(len(members) // 2)), validation
+
+    with pytest.raises(PluginError, match="halving: expected training_records to change the number of records as"):
+        trained_on((Halving(),), numbered(20, 0), numbered(50, 500), 20)

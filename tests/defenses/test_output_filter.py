@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from bench.contracts import check_defense
 from bench.contracts.tiny import GREY, MIXED, differing, run, tiny_records, tiny_request
 from bench.data.split import ROLES, Split
 from bench.devices import Device
-from bench.errors import IncompatibleError
+from bench.errors import IncompatibleError, PluginError
 from bench.metrics.roc import auc
 from bench.records import Records, Schema
 from bench.release import View
@@ -26,7 +27,7 @@ from bench.steps import train as train_step
 from bench.steps.data import _write
 from bench.steps.task import Job, Task
 from bench.store import Store
-from defenses.base import stack_refuses
+from defenses.base import Defense, checked_filter, stack_refuses
 from defenses.dp_sgd import DPSGD
 from defenses.output_filter import OutputFilter
 from targets.base import Target
@@ -230,3 +231,28 @@ def test_of_what_is_rejected_others_take_the_place(tmp_path: Path) -> None:
     assert len(released) == 48
     allowed = {row.tobytes() for row in reference.x[passing]}
     assert {row.tobytes() for row in released} == allowed
+
+
+@pytest.mark.parametrize(
+    ("mask", "got"),
+    [
+        (np.ones(5, np.int64), r"int64 \(5,\)"),
+        (np.ones(4, np.bool_), r"bool \(4,\)"),
+        ([True] * 5, "list"),
+    ],
+)
+def test_a_mask_that_is_none_is_an_error(mask: Any, got: str) -> None:
+    """Integers would choose records 0 and 1 over and over."""
+
+    class Wrong(Defense):
+        name = "wrong"
+        family = "release"
+
+        def filter_samples(self, samples: Any, members: Records, validation: Records) -> Any:
+            return mask
+
+    samples, records = np.zeros((5, 1, 8, 8), np.uint8), tiny_records(GREY)
+    with pytest.raises(
+        PluginError, match=f"wrong: expected filter_samples to give None or an array of 5 booleans, got {got}"
+    ):
+        checked_filter(Wrong(), samples, records, records)

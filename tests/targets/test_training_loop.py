@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from training_cases import AfterStep, noise_records, request, run, same, tiny, watched, weights
 
 from bench.devices import Device
-from bench.errors import InputError
+from bench.errors import InputError, PluginError
 from bench.rng import generator, torch_generator
 from defenses.base import Defense
 from defenses.clip_only import ClipOnly
@@ -312,3 +312,40 @@ def test_a_defense_may_replace_the_whole_procedure() -> None:
             return replace(train(replace(request, defenses=())), steps_done=-1)
 
     assert run(tiny(), NoDefense(), Instead()).steps_done == -1
+
+
+@pytest.mark.parametrize(
+    ("changed", "declared", "message"),
+    [
+        ({}, {"partitions": 2}, "expected `parts` of the result where `partitions` is set and nowhere else, got none"),
+        ({"parts": np.zeros(3, np.int64)}, {"partitions": 2}, "expected `parts` to be int64"),
+        ({"parts": "over"}, {"partitions": 2}, "expected `parts` to be int64"),
+        ({"parts": "fine"}, {}, "got some with partitions 0"),
+        ({}, {"releases_updates": True}, "expected `updates` of the result where `releases_updates` is set"),
+    ],
+)
+def test_what_a_procedure_leaves_is_what_it_declares(
+    changed: dict[str, Any], declared: dict[str, Any], message: str
+) -> None:
+    class Instead(Defense):
+        name = "instead"
+        replaces_procedure = True
+
+        def procedure(self, request: TrainingRequest) -> TrainingResult:
+            result, left = train(replace(request, defenses=())), dict(changed)
+            if isinstance(left.get("parts"), str):
+                left["parts"] = np.full(len(request.records), 2 if left["parts"] == "over" else 0, np.int64)
+            return replace(result, **left)
+
+    defense = type("Declared", (Instead,), declared)()
+    with pytest.raises(PluginError, match=message):
+        run(tiny(), defense)
+
+
+def test_a_procedure_that_is_not_there_says_so() -> None:
+    class Without(Defense):
+        name = "without"
+        replaces_procedure = True
+
+    with pytest.raises(NotImplementedError, match="without sets replaces_procedure, so it must implement procedure"):
+        run(tiny(), Without())

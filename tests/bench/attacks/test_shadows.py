@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from shadow_cases import CANDIDATES, MEMBERS, trial
 
-from bench.attacks._shadows import UNDEFENDED, offline_bank, online_bank, too_few_reference
+from bench.attacks._shadows import UNDEFENDED, offline_bank, online_bank, too_few_candidates, too_few_reference
 from bench.attacks.base import ModelRequest
+from bench.attacks.lira import Lira
 from bench.candidates import model_records
 from bench.matrix import load_matrix
 from bench.plan.build import build_plan
@@ -134,3 +135,26 @@ def test_attacks_and_seeds_share_trainings(tmp_path: Path) -> None:
     attacks = [{"name": "calibrated", "models": 3}, {"name": "lira", "models": 8}, {"name": "rmia", "models": 5}]
     plan = plan_of(tmp_path, [*attacks, {"name": "lira", "online": True, "models": 4}])
     assert len({model.key for cell in plan.cells for model in cell.models}) == 8 + 4
+
+
+def test_a_defense_that_adds_records_has_larger_shadows_where_there_are_so_many() -> None:
+    more = replace(trial(), training_size=30)
+    assert {r.size for r in (*offline_bank(more, 2), *online_bank(more, 2))} == {30}
+    assert {r.size for r in (*offline_bank(more, 2, defended=False), *online_bank(more, 2, defended=False))} == {20}
+    assert "needs 90 in all; there are 60" in str(too_few_reference("lira", more, 3))
+    assert too_few_reference("lira", more, 3, defended=False) is None
+
+
+@pytest.mark.parametrize(("size", "refused"), [(79, False), (80, True), (120, True)])
+def test_an_online_shadow_must_leave_some_candidate_out(size: int, refused: bool) -> None:
+    reason = too_few_candidates("lira", replace(trial(), training_size=size))
+    assert (reason is not None) == refused
+    if reason is not None:
+        assert reason.endswith("must be left out of each; there are 80")
+        assert (
+            Lira(online=True).not_applicable(
+                replace(trial(), training_size=size), frozenset({"generator", "discriminator"})
+            )
+            == reason
+        )
+    assert too_few_candidates("lira", replace(trial(), training_size=size), defended=False) is None

@@ -11,6 +11,7 @@ from planted_board import cell, claim, controls, idle, quality, results, small, 
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
+from bench.board import words
 from bench.board.attack_rows import attack_rows, bootstrap_seed, joint_status, shown
 from bench.board.columns import ATTACKS, LEADERBOARD, TRIALS
 from bench.board.controls import null_limits
@@ -288,6 +289,40 @@ def test_claims() -> None:
     assert "No privacy claim: early stopping read members." in found["verdict"]
 
 
+def test_an_epsilon_of_clients_stands_beside_its_unit() -> None:
+    of_clients = claim(0.7).model_copy(update={"unit": "client"})
+    row = only(results((trial("fed", 0, claim=of_clients),), (cell(defense="fed"),)))
+    assert (words.epsilon(row), words.delta(row)) == ("0.7", "at delta 0.0001, per client")
+    assert trial_table(row_results(row))[0]["claim_unit"] == "client"
+
+
+def row_results(row: Row) -> Results:
+    return results(row.trials, tuple(c for attack in row.attacks for c in attack.cells))
+
+
+@pytest.mark.parametrize(
+    ("right", "said"),
+    [(0.9, "Leaks who holds a record: wb names the part of"), (0.5, "Who holds a record is not told from chance: wb")],
+)
+def test_the_verdict_reads_the_named_parts(right: float, said: str) -> None:
+    found = cell("wb", "parts")
+    members = np.flatnonzero(found.membership)
+    part = np.full(len(found.membership), -1)
+    part[members] = np.arange(len(members)) % 2
+    named = part.copy()
+    wrong = members[round(right * len(members)) :]
+    named[wrong] = 1 - named[wrong]
+    row = only(
+        results((trial("parts", 0, caveats=("Mind the gap.",)),), (replace(found, part=part, named_part=named),))
+    )
+    text = row.columns()["verdict"]
+    assert said in text
+    assert "2 parts, the largest holds 0.5" in text
+    assert text.endswith("Mind the gap.")
+    one = replace(found, part=np.where(part < 0, -1, 0), named_part=np.zeros_like(part))
+    assert "names the part" not in only(results((trial("parts", 0),), (one,))).columns()["verdict"]
+
+
 def test_shown_is_the_wider_interval() -> None:
     assert shown(0.4, 0.6, None, None) == (0.4, 0.6, "records")
     assert shown(0.4, 0.6, 0.45, 0.55).over == "records"
@@ -311,7 +346,7 @@ def test_verdict_names_interval_kind_and_power(board: Board) -> None:
     assert said.startswith("Leaks:")
     assert "\n" not in said
     quiet = only(results((trial(),), (cell(shift=0.0),))).columns()["verdict"]
-    assert quiet.startswith("No leak told from chance, which proves none:")
+    assert quiet.startswith("No leak of membership told from chance, which proves none:")
 
 
 def test_collapsed_runs_are_empty_where_nothing_told() -> None:

@@ -89,6 +89,7 @@ def test_nothing_is_overwritten(written: Path) -> None:
         ("attack", "MyAttack", "expected a name in snake_case, such as my_attack, got 'MyAttack'"),
         ("attack", "my-attack", "expected a name in snake_case"),
         ("attack", "class", "expected a name in snake_case"),
+        ("defense", "dropout", "expected a name of your own, but the suite has a defense named 'dropout'"),
     ],
 )
 def test_names_that_do_not_do(tmp_path: Path, kind: str, name: str, message: str) -> None:
