@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.board.attack_rows import AttackRow
+from bench.board.quality_words import quality
 from bench.board.worst import Worst
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ def verdict(row: Row) -> str:
     control = "A control of the instrument, not a model." if row.trials[0].control else ""
     leak = (_leak(row), _named_parts(row.attacks), _apart(row.worst), _not_run(row.attacks))
     caveats = row.trials[0].caveats if any(trial.status == "completed" for trial in row.trials) else ()
-    parts = [control, _status(row), *leak, _quality(row), _claim(row), *caveats]
+    parts = [control, _status(row), *leak, quality(row), _claim(row), *caveats]
     return " ".join(part for part in parts if part)
 
 
@@ -85,31 +85,6 @@ def _not_run(attacks: tuple[AttackRow, ...]) -> str:
         if row.summary is None:
             missing.setdefault(row.status.replace("_", " "), []).append(row.attack)
     return " ".join(f"Not run, {status}: {', '.join(named)}." for status, named in missing.items())
-
-
-def _quality(row: Row) -> str:
-    m, measure = row.measured, row.measure
-    if m[measure.column] is None:
-        return "Sample quality was not measured." if row.status == "completed" else ""
-    value, low, high = (f"{figure:.{measure.digits}f}" for figure in measure.figures(m))
-    parts = [f"{measure.title} {value} (95 % {low} to {high}){_beside(m, measure.column, measure.digits)}"]
-    if row.raised("quality_gone"):
-        parts.append("no better than untrained")
-    if m["correlation_distance"] is not None:
-        parts.append(f"correlation distance {m['correlation_distance']:.3f}{_beside(m, 'correlation_distance', 3)}")
-    if m["utility"] is not None:
-        parts.append(
-            f"a classifier trained on them is right on {m['utility']:.3f} of real records, one trained on as many real "
-            f"ones on {m['utility_real']:.3f}"
-        )
-    return f"Samples: {'; '.join(parts)}."
-
-
-def _beside(measured: Mapping[str, Any], column: str, digits: int) -> str:
-    """The reference lines of a distance, where there are any."""
-    named = {"real records": measured[f"{column}_real"], "untrained": measured[f"{column}_untrained"]}
-    beside = [f"{name} {value:.{digits}f}" for name, value in named.items() if value is not None]
-    return f" against {', '.join(beside)}" if beside else ""
 
 
 def _claim(row: Row) -> str:

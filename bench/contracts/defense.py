@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.contracts.rules import Report, Rule, check, declaration, expect, instance
 from bench.contracts.tiny import GREY, differing, run, shortened, tiny_records, tiny_request
-from bench.errors import StoreError
+from bench.errors import PluginError, StoreError
 from bench.records import Schema
 from defenses.base import Defense, checked_filter, stack_refuses
 from targets.base import Target, from_tensors, to_tensors
@@ -163,7 +163,10 @@ def _rejects(subject: _Subject) -> bool:
     """Whether the filter holds back some of the members' copies or of fresh records."""
     members, validation = tiny_records(subject.schema), tiny_records(subject.schema, seed=1)
     samples: np.ndarray[Any, Any] = np.concatenate([members.x, tiny_records(subject.schema, seed=2).x])
-    mask = checked_filter(subject.defense, samples, members, validation)
+    try:
+        mask = checked_filter(subject.defense, samples, members, validation)
+    except PluginError as error:
+        raise AssertionError(str(error)) from error
     if mask is None:
         return False
     return not bool(mask.all())

@@ -103,7 +103,8 @@ def test_logits_of_every_discriminator_whatever_the_chunks() -> None:
     assert logits.dtype == np.float64
     assert np.array_equal(logits[0], release.logits(X)[0][np.arange(len(many)) % len(X)])
     assert np.array_equal(logits[1, : len(X)], other.logits(X)[0])
-    assert np.array_equal(release.decision(X), PLANTED.membership)
+    assert np.array_equal(release.decision(X)[0], PLANTED.membership)
+    assert np.array_equal(release.decision(X), logits[:, : len(X)] > 0)
 
 
 def test_a_target_without_a_discriminator_has_no_logits() -> None:

@@ -142,7 +142,6 @@ class Procedure(Defense):
         ((), BEGAN(), GREY, "needs the probability of being real, and began's critic gives none"),
         ((), CTGAN(loss="wgan_gp"), MIXED, "needs the probability of being real, and ctgan's critic gives none"),
         ((), DCGANVAE(feature_level=1), GREY, "the generator of dcgan_vae learns from records and their reconstruct"),
-        ((Procedure(),), DCGAN(), GREY, "under procedure a generator's loss may hold more than one discriminator's"),
         ((ClipOnly(),), DCGAN(), GREY, "write [max_entropy, clip_only]"),
     ],
 )

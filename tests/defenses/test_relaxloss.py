@@ -23,7 +23,6 @@ from defenses.base import Defense, Step, stack_refuses
 from defenses.clip_only import ClipOnly
 from defenses.dp_sgd import DPSGD
 from defenses.dropout import Dropout
-from defenses.early_stopping import EarlyStopping
 from defenses.label_smoothing import LabelSmoothing
 from defenses.mixup import Mixup
 from defenses.relaxloss import Levels, RelaxLoss, epoch, validation_losses
@@ -301,7 +300,7 @@ def test_no_gradient_belongs_to_one_record(per_record: Defense) -> None:
     )
 
 
-@pytest.mark.parametrize("before", [LabelSmoothing(), Mixup(), EarlyStopping()], ids=lambda d: d.name)
+@pytest.mark.parametrize("before", [LabelSmoothing(), Mixup()], ids=lambda d: d.name)
 def test_it_comes_before_what_changes_losses_or_records(before: Defense) -> None:
     found = stack_refuses((before, RelaxLoss()), tiny(), GREY)
     assert found is not None

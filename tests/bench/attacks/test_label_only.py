@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -153,3 +153,17 @@ def test_not_applicable_without_a_discriminator() -> None:
 def test_an_overfitted_discriminator_gives_its_members_away_and_an_untrained_one_does_not() -> None:
     assert overfitted().auc(LabelOnly()) > 0.85
     assert abs(overfitted(steps=0).auc(LabelOnly()) - 0.5) < 0.29  # four standard deviations of 20 against 80
+
+
+def test_of_several_discriminators_the_most_convinced_counts() -> None:
+    """By its share of the copies, and not copy by copy, where one of many would nod at nearly anything."""
+    attack, candidates = LabelOnly(), tiny_records(GREY, 12)
+
+    class Two:
+        def decision(self, x: Any, labels: Any) -> Any:
+            first = x.reshape(len(x), -1) @ weights_of(GREY) > 0
+            return np.stack([first, ~first])
+
+    one = judge(attack, candidates, view(GREY))
+    two = judge(attack, candidates, cast("View", Two()))
+    np.testing.assert_allclose(two, np.maximum(one, 1 - one))
