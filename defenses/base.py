@@ -236,6 +236,24 @@ def asked_networks(
     return modules(networks, roles)
 
 
+def weighted_layers(
+    defense: Defense, networks: Networks, roles: Sequence[str], context: TrainingContext
+) -> list[nn.Conv2d | nn.Linear | nn.ConvTranspose2d]:
+    """The convolutions and linear layers of the roles that a normalisation's options name; maybe none.
+
+    Raises:
+        IncompatibleError: the target has no such role.
+    """
+    from torch import nn
+
+    return [
+        layer
+        for module in asked_networks(defense, networks, roles, context)
+        for layer in module.modules()
+        if isinstance(layer, nn.Conv2d | nn.Linear | nn.ConvTranspose2d)
+    ]
+
+
 def stack_refuses(defenses: Sequence[Defense], target: Target, schema: Schema) -> str | None:
     """Why a stack cannot be applied to a target, or None; known without building anything."""
     if (reason := target.refuses(schema)) is not None:

@@ -15,7 +15,7 @@ from bench.errors import IncompatibleError
 from bench.records import Records, Schema
 from bench.rng import generator
 from defenses.base import Defense, TrainingContext
-from targets.base import Batch, Draw, Networks, Phase, Target, from_tensors, modules, to_tensors
+from targets.base import Batch, Draw, Networks, Phase, Target, from_tensors, to_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -51,8 +51,7 @@ class EarlyStopping(Defense):
     Departures: Prechelt's criteria are of a loss that is minimised; ``validation`` waits for a new lowest value, where
     his third criterion counts rises in a row. A GAN's discriminator has an opponent, and its loss of validation records
     rises from early on though nothing is memorised yet, and swings from check to check; hence the gap is the default,
-    and the patience holds for it too. The number of updates differs from the
-    undefended run's: that is the defense.
+    and the patience holds for it too. The number of updates differs from the undefended run's: that is the defense.
     """
 
     name = "early_stopping"
@@ -143,19 +142,16 @@ def mean_loss(records: Records, networks: Networks, context: TrainingContext) ->
     """The mean loss of records in the watched phase, in eval mode; the networks are left in the mode they were in."""
     import torch
 
+    from targets.training import evaluating
+
     target = context.target
     draw = Draw(context.device, context.seed, "early stopping")  # the same draws at every check
-    training = {module: module.training for module in modules(networks, networks)}
     found = []
-    with torch.no_grad():
-        for module in training:
-            module.eval()
+    with evaluating(networks):
         for start in range(0, len(records), ROWS):
             part = records.take(np.arange(start, min(start + ROWS, len(records))))
             x = to_device(torch.from_numpy(part.floats()), context.device)
             labels = None if part.labels is None else torch.from_numpy(part.labels).to(context.device.name)
             batch = Batch(x, labels, len(part), records.schema)
             found.append(target.losses(watched(target), networks, batch, draw).private)
-    for module, mode in training.items():
-        module.train(mode)
     return float(torch.cat([losses for losses in found if losses is not None]).double().mean())

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from bench.errors import IncompatibleError
 from bench.rng import derive_seed
-from defenses.base import Defense, TrainingContext, asked_networks
+from defenses.base import Defense, TrainingContext, weighted_layers
 from targets.base import Networks, modules
 
 if TYPE_CHECKING:
@@ -46,15 +46,9 @@ class SpectralNorm(Defense):
 
     def adapt_networks(self, networks: Networks, context: TrainingContext) -> Networks:
         import torch
-        from torch import nn
         from torch.nn.utils.parametrizations import spectral_norm
 
-        layers = [
-            layer
-            for module in asked_networks(self, networks, self.options.roles, context)
-            for layer in module.modules()
-            if isinstance(layer, nn.Conv2d | nn.Linear | nn.ConvTranspose2d)
-        ]
+        layers = weighted_layers(self, networks, self.options.roles, context)
         if not layers:
             raise IncompatibleError(f"spectral_norm finds no layer to normalise in {self.options.roles}")
         with torch.random.fork_rng(devices=[]):

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from bench.errors import IncompatibleError
 from bench.records import Schema
-from defenses.base import Defense, TrainingContext, asked_networks
+from defenses.base import Defense, TrainingContext, weighted_layers
 from targets.base import Networks, Target
 
 
@@ -42,12 +42,7 @@ class WeightNorm(Defense):
         from torch import nn
         from torch.nn.utils.parametrizations import weight_norm
 
-        layers = [
-            layer
-            for module in asked_networks(self, networks, self.options.roles, context)
-            for layer in module.modules()
-            if isinstance(layer, nn.Conv2d | nn.Linear | nn.ConvTranspose2d)
-        ]
+        layers = weighted_layers(self, networks, self.options.roles, context)
         if not layers:
             raise IncompatibleError(f"weight_norm finds no layer to normalise in {self.options.roles}")
         for layer in layers:

@@ -6,7 +6,8 @@ that a defended and an undefended trial differ in the defense alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -117,6 +118,19 @@ def set_mode(networks: Networks, train: bool) -> None:
     """Training or evaluation mode for all networks."""
     for module in modules(networks, networks):
         module.train(train)
+
+
+@contextmanager
+def evaluating(networks: Networks) -> Iterator[None]:
+    """Evaluation mode without gradients; afterwards the networks are in the mode they were in."""
+    import torch
+
+    training = {module: module.training for module in modules(networks, networks)}
+    set_mode(networks, train=False)
+    with torch.no_grad():
+        yield
+    for module, mode in training.items():
+        module.train(mode)
 
 
 def train(request: TrainingRequest) -> TrainingResult:
@@ -254,20 +268,14 @@ def generate_labelled(
     target: Target, networks: Networks, schema: Schema, n: int, seed: int, device: Device, chunk: int | None = None
 ) -> tuple[NDArray[np.generic], NDArray[np.int64] | None]:
     """As ``generate``, and the label that each record was made for; None where the target is not conditional."""
-    import torch
-
-    training = {module: module.training for module in modules(networks, networks)}
-    set_mode(networks, train=False)
     draw = Draw(device, seed, "generate")
     labels = Draw(device, seed, "generated labels").labels(n, schema) if target.conditional else None
     parts, chunk = [], chunk or target.rows_per_call
-    with torch.no_grad():
+    with evaluating(networks):
         for start in range(0, n, chunk):
             asked = None if labels is None else labels[start : start + chunk]
             x = target.generate(networks, min(chunk, n - start), draw, asked)
             parts.append(to_stored(x.float().cpu().contiguous().numpy(), schema))
-    for module, mode in training.items():
-        module.train(mode)
     return np.concatenate(parts), None if labels is None else labels.cpu().numpy()
 
 

@@ -125,13 +125,6 @@ def test_a_target_without_logits_is_refused_in_training() -> None:
         MaxEntropy().transform_losses(Losses(None, torch.zeros(3)), batch, step)
 
 
-class Procedure(Defense):
-    """Replaces the procedure."""
-
-    name = "procedure"
-    replaces_procedure = True
-
-
 @pytest.mark.parametrize(
     ("before", "target", "schema", "reason"),
     [
