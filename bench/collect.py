@@ -45,13 +45,9 @@ def collect(resolved: ResolvedMatrix, plan: Plan, store: Store) -> Results:
         splits={label: dict(data.split.ids) for label, data in plan.data.items()},
         fingerprints={label: data.fingerprint for label, data in plan.data.items()},
         duplicates={label: data.split.duplicates() for label, data in plan.data.items()},
+        membership={label: data.split.membership for label, data in plan.data.items()},
         candidates={label: _candidates(data) for label, data in plan.data.items()},
     )
-
-
-def adaptive_attacks(plan: Plan) -> dict[str, tuple[str, ...]]:
-    """Defense label -> names of the attacks that the defense says know of it."""
-    return {trial.defense: trial.adaptive for trial in plan.trials if trial.adaptive}
 
 
 def _settings(resolved: ResolvedMatrix) -> dict[str, Any]:
@@ -101,6 +97,7 @@ def _trial(trial: PlannedTrial, store: Store, states: Mapping[str, State]) -> Tr
         stability=_stability(train, quality),
         claim=claim,
         caveats=trial.caveats,
+        adaptive=trial.adaptive,
         artifacts={kind: a.digest for kind, a in found.items() if a is not None and kind != "preflight"},
         costs={kind: cost for kind, a in found.items() if (cost := _cost(a)) is not None},
         history=history,

@@ -85,6 +85,7 @@ class Trial:
         quality, stability: None when not measured.
         claim: None where the defense claims nothing.
         caveats: what the defenses say that a reader must know of what they protect.
+        adaptive: names of the attacks that the defenses say are made against them.
         artifacts: artifact kind -> sha256 of its manifest, for provenance and the digest.
         costs: step kind (``train``, ``sample``, ``quality``) -> its cost.
         history: column name -> array over training steps (losses, gradient norms), for plots.
@@ -104,6 +105,7 @@ class Trial:
     stability: StabilityRecord | None = None
     claim: PrivacyClaim | None = None
     caveats: tuple[str, ...] = ()
+    adaptive: tuple[str, ...] = ()
     artifacts: Mapping[str, str] = field(default_factory=dict)
     costs: Mapping[str, Cost] = field(default_factory=dict)
     history: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
@@ -113,9 +115,10 @@ class Trial:
 
 @dataclass(frozen=True)
 class Cell:
-    """One attack on one trial.
+    """One attack on one trial, or on what the trial's training had reached at one of its snapshots.
 
     Attributes:
+        at_step: training steps at the snapshot that was attacked; None for the trial itself.
         access, knowledge: as the attack declares them.
         control: a control of the instrument (never in a headline).
         adaptive: whether the attack is one that the trial's defense names as adaptive.
@@ -158,6 +161,7 @@ class Cell:
     part: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     named_part: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     set_scores: Mapping[int, NDArray[np.float64]] = field(default_factory=dict)
+    at_step: int | None = None
 
 
 @dataclass(frozen=True)
@@ -187,9 +191,12 @@ class Results:
         settings: the result-changing settings of the matrix as JSON (sets, resamples, quality, samples...).
         stamp: versions, device, git state and time; volatile.
         trials, cells, lines: one entry per trial, per trial x attack, per data set x target.
+        snapshots: completed attacks on snapshots of undefended trainings (``Cell.at_step``), so that a defense can be
+            read beside an undefended model of equal quality.
         splits: data set label -> split name -> record ids, as published in index files.
         fingerprints: data set label -> sha256 of its records.
         duplicates: data set label -> number of exact duplicates across the split.
+        membership: data set label -> ``fixed``, or ``coin`` where each candidate joined by a fair coin of its own.
         candidates: data set label -> reads its members and non-members.
     """
 
@@ -203,4 +210,6 @@ class Results:
     splits: Mapping[str, Mapping[str, NDArray[np.int64]]]
     fingerprints: Mapping[str, str]
     duplicates: Mapping[str, int]
+    membership: Mapping[str, str] = field(default_factory=dict)
+    snapshots: tuple[Cell, ...] = ()
     candidates: Mapping[str, Callable[[], Records]] = field(default_factory=dict)

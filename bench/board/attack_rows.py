@@ -118,6 +118,9 @@ class AttackRow:
             "part_accuracy_low": None if self.parts is None else self.parts.low,
             "part_accuracy_high": None if self.parts is None else self.parts.high,
             "part_chance": None if self.parts is None else self.parts.chance,
+            "epsilon_lower_bound": None,
+            "epsilon_estimate": None,
+            "epsilon_detectable": None,
         }
 
     def set_columns(self) -> list[dict[str, Any]]:

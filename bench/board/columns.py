@@ -32,6 +32,9 @@ words, since a comment in it changes no result (its result-changing settings sta
 ROW = ("dataset", "target", "defense")
 """What names a row of the leaderboard."""
 
+ACCESS_COLUMNS = ("samples", "latent", "decision", "white_box", "updates")
+"""Access levels with an ``auc_`` column of their own on the leaderboard."""
+
 LEADERBOARD_EXTRA = (
     "status",
     "trials",
@@ -67,6 +70,18 @@ LEADERBOARD_EXTRA = (
     "correlation_distance_real",
     "correlation_distance_untrained",
     "undefended_marginal_distance",
+    *(f"auc_{level}_{end}" for level in ACCESS_COLUMNS for end in ("low", "high")),
+    "undefended_auc_at_equal_kid",
+    "undefended_auc_at_equal_kid_low",
+    "undefended_auc_at_equal_kid_high",
+    "equal_kid_step",
+    "equal_kid",
+    "equal_kid_attack",
+    "epsilon_estimate",
+    "epsilon_detectable",
+    "epsilon_attack",
+    "audit_delta",
+    "membership",
 )
 
 LEADERBOARD = (
@@ -111,9 +126,6 @@ LEADERBOARD = (
 )
 """``leaderboard.csv``: a row per data set x target x defense."""
 
-ACCESS_COLUMNS = ("samples", "latent", "decision", "white_box", "updates")
-"""Access levels with an ``auc_`` column of their own on the leaderboard."""
-
 MEASURES = (
     "auc",
     "accuracy",
@@ -156,6 +168,9 @@ ATTACKS = (
     "part_accuracy_low",
     "part_accuracy_high",
     "part_chance",
+    "epsilon_lower_bound",
+    "epsilon_estimate",
+    "epsilon_detectable",
 )
 """``attacks.csv``: a row per data set x target x defense x attack.
 

@@ -9,7 +9,9 @@ from typing import Any
 
 from bench.board import controls, flags
 from bench.board.attack_rows import AttackRow, Shown, attack_rows, joint_status, shown
+from bench.board.audit import RowAudit, audit_columns, audit_rows
 from bench.board.columns import ACCESS_COLUMNS
+from bench.board.equal_kid import EqualKid, equal_kid, equal_kid_columns
 from bench.board.exposure import RowExposure, row_exposures
 from bench.board.flags import Flag
 from bench.board.measures import Measure, measure_of
@@ -37,6 +39,9 @@ class Row:
         flags: what was raised, the worst attack's own included.
         rank: 1 + the rows of the same data set that leak significantly less, or None.
         undefended: the row without a defense, of the same data set and target.
+        equal_kid: that row's training, stopped where its samples were first as good as this row's.
+        audit: what the attacks say of epsilon.
+        membership: ``fixed`` or ``coin``: how it was decided who is a member.
     """
 
     dataset: str
@@ -54,6 +59,9 @@ class Row:
     flags: tuple[Flag, ...] = ()
     rank: int | None = None
     undefended: Row | None = None
+    equal_kid: EqualKid | None = None
+    audit: RowAudit | None = None
+    membership: str | None = None
 
     @property
     def label(self) -> str:
@@ -103,7 +111,6 @@ class Row:
             },
             "accuracy": summary.accuracy if summary else None,
             "tpr_at_1pct_fpr": summary.tpr_at_1pct_fpr if summary else None,
-            "epsilon_lower_bound": None,
             **self.measured,
             "rank": self.rank,
             "flags": flags.names(self.flags),
@@ -118,6 +125,16 @@ class Row:
             "undefended_auc": plain.worst.headline.auc if plain and plain.worst else None,
             "undefended_kid": plain.measured["kid"] if plain else None,
             "undefended_marginal_distance": plain.measured["marginal_distance"] if plain else None,
+            **{
+                f"auc_{level}_{end}": getattr(self.per_access[level].headline, f"auc_{end}")
+                if level in self.per_access
+                else None
+                for level in ACCESS_COLUMNS
+                for end in ("low", "high")
+            },
+            **equal_kid_columns(self.equal_kid),
+            **audit_columns(self.audit),
+            "membership": self.membership,
         }
 
 
@@ -147,13 +164,8 @@ class Board:
         )
 
 
-def build(results: Results, adaptive_attacks: Mapping[str, Sequence[str]] | None = None) -> Board:
-    """All rows of ``results``.
-
-    Args:
-        results: what a run found.
-        adaptive_attacks: defense label -> the attacks that the defense names as made against it.
-    """
+def build(results: Results) -> Board:
+    """All rows of ``results``."""
     attacks = attack_rows(results)
     groups: dict[tuple[str, str, str], list[Trial]] = {}
     for trial in results.trials:
@@ -162,8 +174,9 @@ def build(results: Results, adaptive_attacks: Mapping[str, Sequence[str]] | None
     rows = [_row(trials, attacks, lines.get(place[:2]), results) for place, trials in groups.items()]
     plain = {(row.dataset, row.target): row for row in rows if row.defense == UNDEFENDED}
     rows = [replace(row, undefended=_other(plain.get((row.dataset, row.target)), row)) for row in rows]
-    named = adaptive_attacks or {}
-    rows = [replace(row, flags=_raised(row, attacks, named.get(row.defense, ()))) for row in rows]
+    rows = [replace(row, equal_kid=equal_kid(row, results)) for row in rows]
+    rows = [replace(row, audit=audit) for row, audit in zip(rows, audit_rows(rows), strict=True)]
+    rows = [replace(row, flags=_raised(row, attacks)) for row in rows]
     ranks = _ranks(rows)
     return Board(results, tuple(replace(row, rank=ranks.get(_key(row))) for row in rows), attacks)
 
@@ -190,10 +203,11 @@ def _row(trials: Sequence[Trial], attacks: Sequence[AttackRow], lines: Lines | N
         per_access=worst_per_access(own, resamples, worst),
         measured=row_columns(trials, lines),
         lines=lines,
+        membership=results.membership.get(first.dataset),
     )
 
 
-def _raised(row: Row, attacks: Sequence[AttackRow], adaptive: Sequence[str]) -> tuple[Flag, ...]:
+def _raised(row: Row, attacks: Sequence[AttackRow]) -> tuple[Flag, ...]:
     raised: list[Flag | None] = []
     done = [a for a in row.attacks if a.summary is not None]
     for attack in done:
@@ -226,7 +240,7 @@ def _raised(row: Row, attacks: Sequence[AttackRow], adaptive: Sequence[str]) -> 
     if all(gone):
         raised += gone
     if done:
-        raised.append(flags.not_adaptive(adaptive, [a.attack for a in done if a.adaptive]))
+        raised.append(flags.not_adaptive(row.trials[0].adaptive, [a.attack for a in done if a.adaptive]))
     plain = {t.seed: t.artifacts.get("sample") for t in row.undefended.trials} if row.undefended else {}
     raised.append(flags.defense_inert((t.seed, t.artifacts.get("sample"), plain.get(t.seed)) for t in row.trials))
     raised.append(flags.control_failed(found for c in row.controls if (found := controls.problem(c))))

@@ -20,7 +20,7 @@ from bench.board.rows import Board
 from bench.board.trial_rows import lines_by_place, trial_columns
 from bench.results import Cell, Results
 
-FORMAT = 1
+FORMAT = 2
 """Version of ``leaderboard.json``; raised when a reader would have to change."""
 
 

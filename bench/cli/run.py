@@ -11,7 +11,7 @@ import typer
 from bench.cli.common import DeviceOption, MatrixArgument, Planned, ResultsOption, duration, make_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from bench.plan.graph import Step
     from bench.results import Results
@@ -105,13 +105,13 @@ def finish(planned: Planned, keep_current: bool = False) -> int:
         keep_current: leave a board that is still what the results give.
     """
     from bench.board.current import TEXT, is_current
-    from bench.collect import adaptive_attacks, collect
+    from bench.collect import collect
 
     found = collect(planned.resolved, planned.plan, planned.store)
     if keep_current and is_current(found, planned.folder):
         print((planned.folder / TEXT).read_text("utf-8"))
     else:
-        _write(found, adaptive_attacks(planned.plan), planned.folder)
+        _write(found, planned.folder)
     print(f"\nThe board: {planned.folder / 'index.html'}")
     failed = [f"{t.dataset}/{t.target}/{t.defense}/{t.seed}: {t.reason}" for t in found.trials if t.status == "failed"]
     failed += [
@@ -129,13 +129,13 @@ def finish(planned: Planned, keep_current: bool = False) -> int:
     return 1 if failed else 3 if missing else 0
 
 
-def _write(found: Results, adaptive: Mapping[str, Sequence[str]], folder: Path) -> None:
+def _write(found: Results, folder: Path) -> None:
     from bench.board.current import TEXT_WIDTH
     from bench.board.rows import build
     from bench.board.terminal import leaderboard_text
     from bench.board.write import write_board
 
-    board = build(found, adaptive)
+    board = build(found)
     write_board(board, folder)
     terminal = sys.stdout.isatty()
     print(leaderboard_text(board, width=None if terminal else TEXT_WIDTH, colour=terminal))

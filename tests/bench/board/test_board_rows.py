@@ -260,21 +260,21 @@ def test_null_limits_hold_what_chance_does() -> None:
 
 
 def test_flags_of_the_whole_row() -> None:
-    trials = (trial(), trial("dropout", artifacts={"sample": "sample-none-0"}))
+    trials = (trial(), trial("dropout", artifacts={"sample": "sample-none-0"}, adaptive=("mc_dropout",)))
     cells = (
         cell("weak", access="white_box", shift=0.0),
         cell("strong", shift=2.0, tuned_on_labels=True),
         cell("flipped", shift=-1.0),
         cell("weak", "dropout", access="white_box", shift=0.0),
     )
-    plain, dropout = build(results(trials, cells), {"dropout": ["mc_dropout"]}).rows
+    plain, dropout = build(results(trials, cells)).rows
     assert {f.name for f in plain.flags} == {
         "sign_flipped", "black_box_beats_white_box", "few_seeds", "underpowered", "tuned_on_labels",
     }  # fmt: skip
     assert dropout.raised("defense_inert")
     assert dropout.raised("not_adaptive")
     ran = (*cells, cell("mc_dropout", "dropout", adaptive=True))
-    assert not build(results(trials, ran), {"dropout": ["mc_dropout"]}).rows[1].raised("not_adaptive")
+    assert not build(results(trials, ran)).rows[1].raised("not_adaptive")
 
 
 def test_claims() -> None:

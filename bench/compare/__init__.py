@@ -1,0 +1,1 @@
+"""Compares two boards of one matrix: the regression test of a defense."""

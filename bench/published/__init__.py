@@ -1,0 +1,1 @@
+"""Reads boards that were written: plain files only, nothing that comes from them is executed or unpickled."""

@@ -1,0 +1,1 @@
+"""Recomputes what a board says from the scores that it publishes."""
