@@ -49,12 +49,7 @@ def candidates_of(split: Split, attack: Attack) -> Candidates:
     """
     everyone, membership = split.candidates()
     known = known_mask(everyone.ids, membership, attack.known)
-    judged = ~known
-    if attack.cap is not None:
-        left = np.flatnonzero(judged)
-        sizes = {member: int((membership[left] == member).sum()) for member in (True, False)}
-        chosen = _drawn(everyone.ids[left], "cap", _quotas(sizes, attack.cap), membership[left])
-        judged[left[~chosen]] = False
+    judged = _judged_mask(split, everyone.ids, membership, known, attack.cap)
     for what, mask in (("member", membership), ("non-member", ~membership)):
         if mask.any() and not (judged & mask).any():
             raise InputError(
@@ -118,7 +113,36 @@ def too_few_judged(split: Split, attack: Attack) -> str | None:
     )
 
 
+def _judged_mask(
+    split: Split,
+    ids: NDArray[np.int64],
+    membership: NDArray[np.bool_],
+    known: NDArray[np.bool_],
+    cap: int | None,
+) -> NDArray[np.bool_]:
+    """Which candidates are judged, bool ``(n,)``: those that are not known, and of these at most so many.
+
+    As many members as non-members are drawn, which makes the most of a cap. Where coins decided who is a member, the
+    draw must not look at them: a certified bound holds for records chosen by chance or by the release alone, and of a
+    balanced choice the last coin would be known from the others.
+    """
+    judged = ~known
+    if cap is None:
+        return judged
+    left = np.flatnonzero(judged)
+    classes = membership[left] if split.membership == "fixed" else np.ones(len(left), np.bool_)
+    sizes = {member: int((classes == member).sum()) for member in (True, False)}
+    chosen = _drawn(ids[left], "cap", _quotas(sizes, cap), classes)
+    judged[left[~chosen]] = False
+    return judged
+
+
 def _judged(split: Split, attack: Attack) -> dict[bool, int]:
+    if split.membership == "coin" and attack.cap is not None:
+        ids = np.sort(np.concatenate([split.ids["members"], split.ids["nonmembers"]]))
+        membership = np.isin(ids, split.ids["members"])
+        judged = _judged_mask(split, ids, membership, known_mask(ids, membership, attack.known), attack.cap)
+        return {member: int((judged & (membership == member)).sum()) for member in (True, False)}
     sizes = {True: len(split.ids["members"]), False: len(split.ids["nonmembers"])}
     known = attack.known.counts(sizes[True], sizes[False])
     return _quotas({member: size - known[member] for member, size in sizes.items()}, attack.cap)

@@ -84,8 +84,9 @@ class Trial:
         key: the train step's key.
         quality, stability: None when not measured.
         claim: None where the defense claims nothing.
-        caveats: what the defenses say that a reader must know of what they protect.
+        caveats: what a reader must know of what the defenses protect, and of the members.
         adaptive: names of the attacks that the defenses say are made against them.
+        filtered: whether a defense holds generated records back, so that what is released is not what snapshots show.
         artifacts: artifact kind -> sha256 of its manifest, for provenance and the digest.
         costs: step kind (``train``, ``sample``, ``quality``) -> its cost.
         history: column name -> array over training steps (losses, gradient norms), for plots.
@@ -106,6 +107,7 @@ class Trial:
     claim: PrivacyClaim | None = None
     caveats: tuple[str, ...] = ()
     adaptive: tuple[str, ...] = ()
+    filtered: bool = False
     artifacts: Mapping[str, str] = field(default_factory=dict)
     costs: Mapping[str, Cost] = field(default_factory=dict)
     history: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
@@ -191,8 +193,8 @@ class Results:
         settings: the result-changing settings of the matrix as JSON (sets, resamples, quality, samples...).
         stamp: versions, device, git state and time; volatile.
         trials, cells, lines: one entry per trial, per trial x attack, per data set x target.
-        snapshots: completed attacks on snapshots of undefended trainings (``Cell.at_step``), so that a defense can be
-            read beside an undefended model of equal quality.
+        snapshots: attacks on snapshots of undefended trainings (``Cell.at_step``), so that a defense can be read beside
+            an undefended model of equal quality; a published board holds the scores of those that it used alone.
         splits: data set label -> split name -> record ids, as published in index files.
         fingerprints: data set label -> sha256 of its records.
         duplicates: data set label -> number of exact duplicates across the split.

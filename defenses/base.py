@@ -126,6 +126,15 @@ class Defense(Plugin):
 
     @property
     def partitions(self) -> int:
+        """Into how many disjoint parts it divides the members.
+
+        A part may be dealt by a record's place among the members: one member more or less then moves others. That is
+        of the training itself, and an audit by coins bounds what all of it tells of a record. But a claim *for a
+        record* needs a draw by record id, as ``pate_gan`` makes it. A claim for a whole client is weaker for a record
+        than its epsilon: the record changes what its client sends by up to twice the bound on a client and, dealt by
+        place, trades a record between two others; that is worth up to four clients that come or go. So no audit of
+        records refutes a claim for clients.
+        """
         return 0
 
     def refuses(self, target: Target, schema: Schema, before: Sequence[Defense]) -> str | None:

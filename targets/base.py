@@ -296,6 +296,14 @@ def parameters(networks: Networks, roles: Iterable[str]) -> list[nn.Parameter]:
     return [p for module in modules(networks, roles) for p in module.parameters()]
 
 
+def snapshot_steps(steps: int) -> tuple[int, ...]:
+    """When a training of so many steps takes its snapshots: evenly spaced, the last step included.
+
+    They are fewer than ``SNAPSHOTS`` when the training is very short.
+    """
+    return tuple(sorted({round(steps * (i + 1) / SNAPSHOTS) for i in range(SNAPSHOTS)} - {0}))
+
+
 def to_tensors(networks: Networks) -> dict[str, torch.Tensor]:
     """Every parameter and buffer, copied, under ``role.position.name``: how networks are stored."""
     return {

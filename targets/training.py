@@ -6,10 +6,10 @@ that a defended and an undefended trial differ in the defense alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +20,13 @@ from bench.records import Records, Schema, to_stored
 from bench.results import PrivacyClaim
 from bench.rng import torch_generator
 from defenses.base import Defense, TrainingContext, adapt_all
-from targets.base import SNAPSHOTS, Draw, Networks, Target, modules
+from targets.base import Draw, Networks, Target, modules, snapshot_steps, to_tensors
 from targets.history import History
 from targets.rounds import Round
 from targets.trainee import Trainee, per_record
+
+if TYPE_CHECKING:
+    import torch
 
 CHECK_EVERY = 25  # steps between looks at the losses for divergence; looking costs a wait for the device
 
@@ -44,6 +47,7 @@ class TrainingRequest:
         snapshot_records: generated records kept at each of the snapshots; 0 for none.
         progress: called now and then with (steps done, steps in all).
         reference: the attacker's records, which only a control of known leakage may read; None: there are none.
+        snapshot_networks: whether the networks of every snapshot before the last step are kept too.
     """
 
     target: Target
@@ -56,6 +60,7 @@ class TrainingRequest:
     snapshot_records: int = 0
     progress: Progress | None = None
     reference: Records | None = None
+    snapshot_networks: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,8 @@ class TrainingResult:
         claim: the privacy claim of the run, if a defense makes one.
         parts: int64, the part that each of the request's records was in, where a defense divides them; else None.
         updates: what the server of federated training saw, round by round; () where there is none.
+        snapshot_weights: step of a snapshot -> every parameter and buffer that the networks had, on the CPU; empty
+            unless asked for.
     """
 
     networks: Networks
@@ -84,6 +91,7 @@ class TrainingResult:
     claim: PrivacyClaim | None
     parts: NDArray[np.int64] | None = None
     updates: tuple[Round, ...] = ()
+    snapshot_weights: Mapping[int, Mapping[str, torch.Tensor]] = field(default_factory=dict)
 
 
 def context_of(request: TrainingRequest) -> TrainingContext:
@@ -217,8 +225,9 @@ def run(
     # Whether to stop is seen from outside. Under per-record defenses it must rest on what noise has covered: the
     # weights, the noisy gradients and what is generated, never on the loss of the real records themselves.
     unread = {f"loss/{phase.name}" for phase in target.phases() if per_record(phase, request.defenses)}
-    keep = _snapshot_steps(steps) if request.snapshot_records else ()
+    keep = snapshot_steps(steps) if request.snapshot_records else ()
     snapshots: dict[int, NDArray[np.generic]] = {}
+    weights: dict[int, dict[str, torch.Tensor]] = {}
     done, diverged = 0, False
     for number in range(1, steps + 1):
         step(number)
@@ -236,6 +245,8 @@ def run(
             snapshots[number] = generate(
                 target, networks, request.records.schema, request.snapshot_records, request.seed, request.device
             )
+            if request.snapshot_networks and number < steps:
+                weights[number] = {name: tensor.cpu() for name, tensor in to_tensors(networks).items()}
         if stop:
             break
     set_mode(networks, train=False)
@@ -249,12 +260,8 @@ def run(
         snapshot_steps=tuple(kept),
         snapshots=np.stack([snapshots[number] for number in kept]) if kept else nothing,
         claim=_joint_claim(claims(), request.defenses),
+        snapshot_weights={number: found for number, found in weights.items() if number in kept},
     )
-
-
-def _snapshot_steps(steps: int) -> tuple[int, ...]:
-    """Evenly spaced steps, the last one included; fewer than ``SNAPSHOTS`` when training is very short."""
-    return tuple(sorted({round(steps * (i + 1) / SNAPSHOTS) for i in range(SNAPSHOTS)} - {0}))
 
 
 def generate(

@@ -40,7 +40,7 @@ class TrialSpec:
     Attributes:
         schema: shape of the records.
         members: number of records the trial trains on (the public, expected one).
-        sizes: role of the split -> number of records.
+        sizes: role of the split -> number of records; where coins decided who is a member, the expected ones.
         target, defenses: the trial's specs, as JSON.
         seed: the trial's seed.
         samples: number of generated records per trial.
@@ -118,7 +118,8 @@ class Knowledge:
         known: candidates whose truth is known, which are not judged; None without that knowledge.
         membership: record id -> truth: of ``known``; for ``labels`` (controls only) of every candidate.
         models: the attack's own models by request name.
-        members, nonmembers: public sizes: how many records were trained on, and how many were not.
+        members, nonmembers: public sizes: how many candidates were trained on, and how many were not; where coins
+            decided that, half of them each.
     """
 
     reference: Records | None = None

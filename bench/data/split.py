@@ -1,7 +1,8 @@
 """The five-way split: who is trained on, who is not, and what attacker and defender may own.
 
 Drawn once per data set from ``split_seed`` and shared by all trial seeds, so that rows are paired; or given by the
-user as index files or as records of their own.
+user as index files or as records of their own. For an audit, coins may decide who is a member; a sixth role then holds
+what is trained on whatever they say.
 """
 
 from __future__ import annotations
@@ -16,13 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.base import read_indices, read_npz, records_from_npz
+from bench.data.canaries import Canaries, planted
+from bench.data.coins import refuse_without_coins, toss
 from bench.data.images import ImageRequest, Pictures, prepared
 from bench.data.subset import Subset, SubsetRequest, choose
 from bench.errors import InputError
 from bench.records import Records
-from bench.rng import RecordRng, generator
+from bench.rng import generator
 
 ROLES = ("members", "nonmembers", "reference", "validation", "holdout")
+ALWAYS = "always"  # a role beside these, only where some records are in it
 
 MIN_CANDIDATES = 2  # a headline is chosen on one half of the candidates and read on the other
 
@@ -48,28 +52,66 @@ class SplitRequest(ImageRequest, SubsetRequest, Protocol):
     def split_seed(self) -> int: ...
     @property
     def membership(self) -> Literal["fixed", "coin"]: ...
+    @property
+    def always(self) -> int | str: ...
+    @property
+    def canaries(self) -> Canaries: ...
 
 
 @dataclass(frozen=True)
 class Split:
-    """A data set cut into five disjoint roles.
+    """A data set cut into five disjoint roles, and perhaps a sixth.
 
     Attributes:
         records: the data set's records, without those that the subset or (for pictures) every role left out, and
             those that the user brought for single roles.
-        ids: role -> record ids, sorted.
+        ids: role -> record ids, sorted; ``always`` only where there are such records.
         membership: ``fixed``, or ``coin`` where each audit record joined by a fair coin of its own.
-        expected_members: the number of members that is public knowledge (half the pool under ``coin``).
+        expected_members: the number of members that is public knowledge (half the pool under ``coin``), without those
+            that are trained on always.
+        canaries: what was done to the members and the non-members, alike.
     """
 
     records: Records
     ids: Mapping[str, NDArray[np.int64]]
     membership: Literal["fixed", "coin"]
     expected_members: int
+    canaries: Canaries = "none"
 
     def role(self, name: str) -> Records:
         """The records of one role."""
         return self.records.by_id(self.ids[name])
+
+    @property
+    def always(self) -> int:
+        """How many records are trained on whatever the coins say; they are nobody's candidates."""
+        return len(self.ids.get(ALWAYS, ()))
+
+    @property
+    def expected_training(self) -> int:
+        """The size of the training set that is public knowledge: what sample rates and normalisers come from."""
+        return self.expected_members + self.always
+
+    def training(self) -> Records:
+        """What the target is trained on: the members, and what is trained on always; sorted by id."""
+        return self.records.by_id(self._sorted("members", ALWAYS))
+
+    def imitated(self) -> NDArray[np.int64]:
+        """Ids of the training records that generated ones may be compared with.
+
+        All, or those that are trained on always where members were replaced by pictures that look like none.
+        """
+        return self._sorted(ALWAYS) if self.canaries == "blank" else self._sorted("members", ALWAYS)
+
+    def public_sizes(self) -> dict[str, int]:
+        """Role -> the number of its records that is public: under ``coin`` half the pool each, whoever joined."""
+        sizes = {role: len(ids) for role, ids in self.ids.items()}
+        pool = sizes["members"] + sizes["nonmembers"]
+        return {**sizes, "members": self.expected_members, "nonmembers": pool - self.expected_members}
+
+    def _sorted(self, *roles: str) -> NDArray[np.int64]:
+        nobody = np.zeros(0, np.int64)
+        return np.sort(np.concatenate([self.ids.get(role, nobody) for role in roles]))
 
     def duplicates(self) -> int:
         """How many records of one role stand exactly alike in another role."""
@@ -100,8 +142,9 @@ def make_split(loaded: Records | Pictures | None, request: SplitRequest, base_di
 
     Raises:
         InputError: more records asked than there are, files that do not fit, roles that overlap, no members, images
-            that cannot be prepared as asked.
+            that cannot be prepared as asked, what belongs to an audit on a split without coins.
     """
+    refuse_without_coins(request)
     subset = choose(loaded, request)
     given, brought = _given_roles(subset, request, base_dir)
     free = np.setdiff1d(subset.ids, np.concatenate([np.zeros(0, np.int64), *given.values()]))
@@ -115,7 +158,7 @@ def make_split(loaded: Records | Pictures | None, request: SplitRequest, base_di
     shuffled = generator(request.split_seed, "split").permutation(free)
     ids: dict[str, NDArray[np.int64]] = {}
     start = 0
-    for role in ROLES:
+    for role in _roles(request):
         if role in given:
             ids[role] = np.sort(given[role])
         else:
@@ -123,7 +166,7 @@ def make_split(loaded: Records | Pictures | None, request: SplitRequest, base_di
             start += counts[role]
     expected = len(ids["members"])
     if request.membership == "coin":
-        ids, expected = _toss(ids, given, request.split_seed)
+        ids, expected = toss(ids, given, request.split_seed)
     problems = [
         f"expected at least {MIN_CANDIDATES} records as {role}, got {len(ids[role])}"
         for role in ("members", "nonmembers")
@@ -132,7 +175,16 @@ def make_split(loaded: Records | Pictures | None, request: SplitRequest, base_di
     if problems:
         raise InputError(problems)
     drawn = subset.ids[np.isin(subset.ids, np.concatenate(list(ids.values())))]
-    return Split(_join(_in_use(loaded, subset, drawn, request), brought), ids, request.membership, expected)
+    records = _join(_in_use(loaded, subset, drawn, request), brought)
+    # Whoever joins is transformed like whoever does not: nothing but the training may tell them apart.
+    pool = np.sort(np.concatenate([ids["members"], ids["nonmembers"]]))
+    records = planted(records, pool, request.canaries, request.split_seed)
+    return Split(records, ids, request.membership, expected, request.canaries)
+
+
+def _roles(request: SplitRequest) -> tuple[str, ...]:
+    """The roles of a split; the sixth comes last, so that the others draw what they draw without it."""
+    return (*ROLES, ALWAYS) if request.always else ROLES
 
 
 def _in_use(
@@ -150,7 +202,7 @@ def _in_use(
 
 def _counts(request: SplitRequest, free: int) -> dict[str, int]:
     """How many records each role draws: as asked, or its share of what the others leave."""
-    counts = {role: int(value) for role in ROLES if isinstance(value := getattr(request, role), int)}
+    counts = {role: int(value) for role in _roles(request) if isinstance(value := getattr(request, role), int)}
     silent = [role for role in ROLES if getattr(request, role) is None]
     left, shares = max(0, free - sum(counts.values())), sum(SHARES[role] for role in silent)
     return {**counts, **{role: left * SHARES[role] // shares for role in silent}}
@@ -163,7 +215,7 @@ def _given_roles(
     given: dict[str, NDArray[np.int64]] = {}
     brought: dict[str, tuple[Path, Records]] = {}
     problems, next_id = [], subset.of
-    for role in ROLES:
+    for role in _roles(request):
         value = getattr(request, role)
         if value is None or isinstance(value, int):
             continue
@@ -232,21 +284,3 @@ def _join(own: Records | None, brought: Mapping[str, tuple[Path, Records]]) -> R
         np.concatenate(labels) if labelled else None,
         replace(parts[0].schema, classes=max(classes) if labelled and len(classes) == len(parts) else None),
     )
-
-
-def _toss(
-    ids: dict[str, NDArray[np.int64]], given: Mapping[str, NDArray[np.int64]], seed: int
-) -> tuple[dict[str, NDArray[np.int64]], int]:
-    """Let each audit record join by its own fair coin (Steinke, Nasr and Jagielski, NeurIPS 2023, algorithm 1)."""
-    if set(given) & {"members", "nonmembers"}:
-        raise InputError(
-            "membership: coin decides by chance who is a member, so members and nonmembers cannot be files"
-        )
-    if len(ids["members"]) != len(ids["nonmembers"]):
-        raise InputError(
-            "membership: coin expects as many members as nonmembers (together they are the audit records, and half "
-            f"of them is expected to join), got {len(ids['members'])} and {len(ids['nonmembers'])}"
-        )
-    pool = np.sort(np.concatenate([ids["members"], ids["nonmembers"]]))
-    joins = RecordRng(seed, "coin").uniform(pool) < 0.5
-    return {**ids, "members": pool[joins], "nonmembers": pool[~joins]}, len(pool) // 2

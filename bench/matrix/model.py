@@ -51,9 +51,10 @@ class SplitOptions(Strict):
     """
 
     # What makes the records another data set than the one of that name; the rest only draws from it.
-    RECORDS: ClassVar[tuple[str, ...]] = ("crop", "resize", "grey", "top_classes", "fraction")
+    RECORDS: ClassVar[tuple[str, ...]] = ("crop", "resize", "grey", "top_classes", "fraction", "canaries")
     RESULT = frozenset(
         {"members", "nonmembers", "reference", "validation", "holdout", "split_seed", "membership"}
+        | {"always", "canaries"}
         | {"crop", "resize", "grey", "top_classes", "fraction"}
     )
 
@@ -71,6 +72,10 @@ class SplitOptions(Strict):
     """Seed of the draw, which all trials of the data set share."""
     membership: Literal["fixed", "coin"] = "fixed"
     """``fixed``: the numbers above; ``coin``: each candidate joins by a fair coin, for an audit."""
+    always: SomeOrNone = 0
+    """Records that are trained on whatever the coins say and never judged; only with ``membership: coin``."""
+    canaries: Literal["none", "mislabelled", "blank"] = "none"
+    """What members and non-members become, for an audit by coins: another class's label, or a marked blank image."""
     crop: Pixels | None = None
     """Cut every image, of whichever role or file, to its centre: so many pixels a side, before any resize."""
     resize: Size | None = None
@@ -189,7 +194,7 @@ class Matrix(Strict):
         {"dataset", "datasets", "targets", "defenses", "attacks", "seeds"}
         | {"samples", "quality", "sets", "resamples", "device", "precision"}
     )
-    RUNTIME = frozenset({"name", "description", "exclude", "controls"})
+    RUNTIME = frozenset({"name", "description", "exclude", "controls", "equal_kid"})
 
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
     """Names the folder of the results."""
@@ -211,6 +216,8 @@ class Matrix(Strict):
     """Combinations to leave out."""
     controls: bool = True
     """Whether to add the attacks that measure the instrument itself."""
+    equal_kid: bool = True
+    """Whether snapshots of undefended image models are attacked too, to read each defense at equal sample quality."""
     samples: Annotated[int, Field(gt=0)] = 10000
     """Generated records per trial, shared by every attack and metric that reads samples."""
     quality: Quality = Quality()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 from bench import registry
 from bench.attacks.base import Attack, ModelRequest, TrialSpec
 from bench.candidates import judged_candidates, too_few_judged
+from bench.errors import PluginError
 from bench.plan.graph import PlannedCell, PlannedData, PlannedTrial, Step
 from bench.plan.steps import StepMaker
 from bench.plugin import Plugin
@@ -18,11 +20,11 @@ from targets.base import Target
 
 def trial_spec(make: StepMaker, data: PlannedData, target: Target, stack: tuple[Defense, ...], seed: int) -> TrialSpec:
     """What attacks may know of a trial when they plan."""
-    members = data.split.expected_members
+    members = data.split.expected_training
     return TrialSpec(
         schema=data.schema,
         members=members,
-        sizes={role: len(ids) for role, ids in data.split.ids.items()},
+        sizes=data.split.public_sizes(),
         target=target.spec(),
         defenses=tuple(d.spec() for d in stack),
         seed=seed,
@@ -42,15 +44,20 @@ def plan_cell(
     spec: TrialSpec,
     attack: Attack,
     name: str,
+    at_step: int | None = None,
 ) -> PlannedCell:
-    """One attack on one trial, of which it knows ``spec``; where it cannot be, the cell says why."""
+    """One attack on one trial, of which it knows ``spec``; where it cannot be, the cell says why.
+
+    Args:
+        at_step: training steps at the snapshot that is judged in place of the trial.
+    """
     if trial.refused:
         return PlannedCell(trial, attack, name, "", None)
     if (reason := attack.not_applicable(spec, frozenset(target.roles))) is not None:
         return PlannedCell(trial, attack, name, reason, None)
     if (reason := too_few_judged(data.split, attack)) is not None:
         return PlannedCell(trial, attack, name, reason, None)
-    requests = attack.needs(spec)
+    requests = _requests(attack, spec)
     if target.brought and any(r.target["name"] == target.name for r in requests):
         # "Trained" once more it would be the very target, and the target is never among its own references.
         reason = f"{attack.name} trains models like the target, and {target.name} was trained elsewhere"
@@ -59,6 +66,9 @@ def plan_cell(
     grants = GRANTS[attack.access]
     if attack.reads_samples and "samples" in grants:
         upstream["sample"] = trial.steps["sample"]
+        if at_step is not None:
+            where = f"sample {trial.dataset}/{trial.target}/{trial.defense}/{trial.seed}@{at_step}"
+            upstream["sample"] = make.sample(data, trial.steps["train"], target, stack, where, at_step)
     if grants & {"latent", "decision", "white_box", "updates"}:
         upstream["train"] = trial.steps["train"]
     models: list[Step] = []
@@ -84,9 +94,28 @@ def plan_cell(
     }
     if attack.scores_sets:
         config["sets"] = list(make.resolved.matrix.sets)
-    label = f"attack {trial.dataset}/{trial.target}/{trial.defense}/{trial.seed}/{name}"
-    step = make.add("attack", config, upstream, [("attacks", attack)], label, judged_candidates(data.split, attack))
-    return PlannedCell(trial, attack, name, "", step, tuple(models))
+    if at_step is not None:
+        config["snapshot"] = at_step
+    planned_cell = PlannedCell(trial, attack, name, "", None, tuple(models), at_step)
+    work = judged_candidates(data.split, attack)
+    step = make.add("attack", config, upstream, [("attacks", attack)], f"attack {planned_cell.id}", work)
+    return replace(planned_cell, step=step)
+
+
+def _requests(attack: Attack, spec: TrialSpec) -> tuple[ModelRequest, ...]:
+    """The models that an attack asks for.
+
+    Raises:
+        PluginError: one would train on the members themselves, whom no attacker has.
+    """
+    requests = attack.needs(spec)
+    for request in requests:
+        if "members" in (request.source, request.against) and not attack.control:
+            raise PluginError(
+                f"{attack.name}: expected models that train on what an attacker may have (reference, candidates, "
+                f"samples), but {request.name!r} would train on the members themselves: ask for another source"
+            )
+    return requests
 
 
 def _model(

@@ -10,6 +10,7 @@ from bench import registry
 from bench.attacks.base import Attack
 from bench.canonical import sha256_json
 from bench.data.base import Dataset
+from bench.data.canaries import caveat
 from bench.data.fitted import fit_on_reference
 from bench.data.split import Split, make_split
 from bench.errors import InputError, MissingFilesError
@@ -25,6 +26,7 @@ from bench.plan.graph import (
     PlannedTrial,
     Step,
 )
+from bench.plan.snapshots import has_snapshots, plan_snapshots
 from bench.plan.steps import StepMaker
 from defenses.base import Defense, stack_refuses
 from targets.base import Target
@@ -33,6 +35,7 @@ CONTROLS = ("constant", "random", "blind", "oracle")  # what the instrument meas
 # Images' snapshots are judged on halves of the holdout, and 50 records are the least for a distance.
 MIN_HOLDOUT = {"image": 100, "table": 50}
 MIN_REFERENCE = 50  # fewer reference records have no quality of their own to show
+UNDEFENDED = "none"  # the label of the stack that changes nothing
 LINE_SEED = 0  # the reference lines are drawn once, whatever the trials' seeds
 
 
@@ -52,6 +55,7 @@ class _Builder:
     names: dict[registry.Kind, dict[str, str]] = field(default_factory=dict)  # label -> what tables call it
     trials: list[PlannedTrial] = field(default_factory=list)
     cells: list[PlannedCell] = field(default_factory=list)
+    snapshots: list[PlannedCell] = field(default_factory=list)
     lines: list[PlannedLines] = field(default_factory=list)
 
     def build(self) -> Plan:
@@ -73,7 +77,8 @@ class _Builder:
                     for seed in self.resolved.seeds[:1] if target.brought else self.resolved.seeds:
                         if self.resolved.excludes(entry, target, stack, seed):
                             continue
-                        trial = self._trial(planned, target, stack, seed)
+                        beside = self._read_beside(entry, planned, target, stack, seed)
+                        trial = self._trial(planned, target, stack, seed, beside)
                         spec = trial_spec(self.make, planned, target, stack, seed)
                         any_trial = any_trial or not trial.refused
                         for attack in attacks:
@@ -82,6 +87,13 @@ class _Builder:
                                 self.cells.append(
                                     plan_cell(self.make, planned, target, stack, trial, spec, attack, name)
                                 )
+                        if beside and not trial.refused:
+                            judging = {
+                                self.names["attacks"][attack.label()]: attack
+                                for attack in attacks
+                                if not self.resolved.excludes(entry, target, stack, seed, attack)
+                            }
+                            self.snapshots += plan_snapshots(self.make, planned, target, stack, trial, spec, judging)
                 if any_trial:
                     self._reference_lines(planned, target)
         return Plan(
@@ -92,6 +104,7 @@ class _Builder:
             tuple(self.make.steps.values()),
             self._configurations(attacks),
             tuple(d for d in data if isinstance(d, AbsentData)),
+            tuple(self.snapshots),
         )
 
     def _absent(self, entry: DataSet, data: AbsentData, attacks: Sequence[Attack]) -> None:
@@ -149,6 +162,7 @@ class _Builder:
             "ids": sha256_json({role: ids.tolist() for role, ids in split.ids.items()}),
             "membership": split.membership,
             "expected_members": split.expected_members,
+            **({"canaries": split.canaries} if split.canaries != "none" else {}),
         }
         step = self.make.add("data", config, {}, (), f"data {label}", len(split.records))
         return PlannedData(label, split, fingerprint, step)
@@ -160,7 +174,26 @@ class _Builder:
             attacks += [cast("Attack", registry.get("attacks", n)()) for n in CONTROLS if n not in named]
         return tuple(attacks)
 
-    def _trial(self, data: PlannedData, target: Target, stack: tuple[Defense, ...], seed: int) -> PlannedTrial:
+    def _read_beside(
+        self, entry: DataSet, data: PlannedData, target: Target, stack: tuple[Defense, ...], seed: int
+    ) -> bool:
+        """Whether this is an undefended trial with snapshots, and a defended one of its seed is read beside it."""
+        others = cast("tuple[tuple[Defense, ...], ...]", self.resolved.defenses)
+        return (
+            self.resolved.matrix.equal_kid
+            and stack_label(stack) == UNDEFENDED
+            and has_snapshots(target, data.schema)
+            and any(
+                stack_label(other) != UNDEFENDED
+                and not self.resolved.excludes(entry, target, other, seed)
+                and stack_refuses(other, target, data.schema) is None
+                for other in others
+            )
+        )
+
+    def _trial(
+        self, data: PlannedData, target: Target, stack: tuple[Defense, ...], seed: int, snapshot_networks: bool
+    ) -> PlannedTrial:
         matrix = self.resolved.matrix
         defense = self.names["defenses"][stack_label(stack)]
         where = f"{data.label}/{self._name(target)}/{defense}/{seed}"
@@ -176,6 +209,7 @@ class _Builder:
                 {},
                 matrix.quality.snapshot_records,
                 f"train {where}",
+                snapshot_networks,
             )
             if preflight is not None:
                 steps["preflight"] = preflight
@@ -183,10 +217,12 @@ class _Builder:
             steps["sample"] = self.make.sample(data, train, target, stack, f"sample {where}")
             steps["quality"] = self.make.quality(data, {"sample": steps["sample"], "train": train}, f"quality {where}")
         adaptive = tuple(dict.fromkeys(name for d in stack for name in d.adaptive))
+        canary_caveat = caveat(data.split.canaries, target.name, target.conditional)
         trial = PlannedTrial(
             *(data.label, self._name(target), defense, seed, refused, steps, adaptive),
-            caveats=tuple(d.caveat for d in stack if d.caveat),
+            caveats=tuple(said for said in (*(d.caveat for d in stack), canary_caveat) if said),
             control=target.control,
+            filtered=any(type(d).filter_samples is not Defense.filter_samples for d in stack),
         )
         self.trials.append(trial)
         return trial

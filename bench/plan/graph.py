@@ -125,8 +125,9 @@ class PlannedTrial:
         refused: why target and defense do not go together, or "".
         absent: why the data set is not here, or "".
         adaptive: names of the attacks that its defenses say are made against them.
-        caveats: what its defenses say that a reader must know of what they protect.
+        caveats: what a reader must know of what its defenses protect, and of its members.
         control: whether the target measures the instrument and is no model.
+        filtered: whether a defense of the stack holds generated records back.
         steps: ``preflight``, ``train``, ``sample``, ``quality``; empty where refused or absent.
     """
 
@@ -140,6 +141,7 @@ class PlannedTrial:
     caveats: tuple[str, ...] = ()
     absent: str = ""
     control: bool = False
+    filtered: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,7 @@ class PlannedCell:
         not_applicable: why the attack cannot judge this trial, or "".
         step: the ``attack`` step, None where refused or not applicable.
         models: train steps of the models that the attack asks for.
+        at_step: training steps at the snapshot that it judges in place of the trial; None: the trial itself.
     """
 
     trial: PlannedTrial
@@ -159,11 +162,13 @@ class PlannedCell:
     not_applicable: str
     step: Step | None
     models: tuple[Step, ...] = ()
+    at_step: int | None = None
 
     @property
     def id(self) -> str:
         t = self.trial
-        return f"{t.dataset}/{t.target}/{t.defense}/{t.seed}/{self.name}"
+        snapshot = "" if self.at_step is None else f"@{self.at_step}"
+        return f"{t.dataset}/{t.target}/{t.defense}/{t.seed}{snapshot}/{self.name}"
 
 
 @dataclass(frozen=True)
@@ -182,6 +187,7 @@ class Plan:
     Attributes:
         data: label -> data set, of those that are here.
         absent: the data sets that are not.
+        snapshots: attacks on the snapshots of undefended trainings, where there is a defense to read beside them.
         steps: every step once, each after its upstream steps.
         configurations: ``targets``, ``defenses``, ``attacks`` -> name in tables -> specs with every option.
     """
@@ -193,3 +199,4 @@ class Plan:
     steps: tuple[Step, ...]
     configurations: Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]
     absent: tuple[AbsentData, ...] = ()
+    snapshots: tuple[PlannedCell, ...] = ()

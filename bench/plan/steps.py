@@ -77,6 +77,7 @@ class StepMaker:
         extra: Mapping[str, Step],
         snapshots: int,
         label: str,
+        snapshot_networks: bool = False,
     ) -> tuple[Step, Step | None]:
         """A train step behind the preflight of its pair; training of 0 steps needs none."""
         plugins: list[tuple[registry.Kind, Plugin]] = [("targets", target), *(("defenses", d) for d in stack)]
@@ -94,19 +95,31 @@ class StepMaker:
                 1,
             )
         config = {**pair, "seed": seed, "records": records, "snapshot_records": snapshots, "profile": profile}
+        if snapshot_networks:
+            config["snapshot_networks"] = True
         return self.add("train", config, upstream, plugins, label, target.options.steps, preflight), preflight
 
-    def sample(self, data: PlannedData, train: Step, target: Target, stack: tuple[Defense, ...], label: str) -> Step:
-        """As many generated records as the matrix asks for, from a trained target."""
+    def sample(
+        self,
+        data: PlannedData,
+        train: Step,
+        target: Target,
+        stack: tuple[Defense, ...],
+        label: str,
+        snapshot: int | None = None,
+    ) -> Step:
+        """As many generated records as the matrix asks for, from a trained target or from a snapshot of it."""
         n = self.resolved.matrix.samples
         plugins: list[tuple[registry.Kind, Plugin]] = [("targets", target), *(("defenses", d) for d in stack)]
         config = {"source": "trained", "n": n, "device": self.resolved.matrix.device, "profile": target.name}
+        if snapshot is not None:
+            config["snapshot"] = snapshot
         return self.add("sample", config, {"train": train, "data": data.step}, plugins, label, n)
 
     def features(self, data: PlannedData, extractor: str) -> Step:
         """The features of all roles that quality is measured against."""
         config = {"extractor": extractor, "device": self.resolved.matrix.device, "profile": extractor}
-        work = sum(len(data.split.ids[role]) for role in ("members", "reference", "holdout"))
+        work = len(data.split.imitated()) + sum(len(data.split.ids[role]) for role in ("reference", "holdout"))
         return self.add("features", config, {"data": data.step}, (), f"features {data.label} {extractor}", work)
 
     def quality(self, data: PlannedData, upstream: Mapping[str, Step], label: str) -> Step:

@@ -38,7 +38,11 @@ def compute(job: Job) -> None:
         samples=(lambda: job.input("sample").arrays("samples.npz")["samples"]) if job.has("sample") else None,
         release=(
             lambda: load_release(
-                job.input("train"), job.task.references, job.device, updates=attack.access == "updates"
+                job.input("train"),
+                job.task.references,
+                job.device,
+                updates=attack.access == "updates",
+                snapshot=job.task.config.get("snapshot"),
             )
         )
         if job.has("train")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data.split import ROLES, Split
+from bench.data.split import ALWAYS, ROLES, Split
 from bench.plan.graph import PlannedData
 from bench.records import Records, Schema
 from bench.store import Artifact, Store, write_arrays, write_json
@@ -21,7 +21,8 @@ def store_data(planned: PlannedData, store: Store) -> None:
 
 def _write(folder: Path, split: Split) -> None:
     records = split.records
-    arrays = {"ids": records.ids, "x": records.x, **{f"role_{role}": split.ids[role] for role in ROLES}}
+    roles = (*ROLES, ALWAYS) if ALWAYS in split.ids else ROLES
+    arrays = {"ids": records.ids, "x": records.x, **{f"role_{role}": split.ids[role] for role in roles}}
     if records.labels is not None:
         arrays["labels"] = records.labels
     write_arrays(folder / "records.npz", arrays)
@@ -31,6 +32,7 @@ def _write(folder: Path, split: Split) -> None:
             "schema": records.schema.to_json(),
             "membership": split.membership,
             "expected_members": split.expected_members,
+            **({"canaries": split.canaries} if split.canaries != "none" else {}),
         },
     )
 
@@ -45,5 +47,5 @@ def load_split(artifact: Artifact) -> Split:
         None if labels is None else labels.astype(np.int64),
         Schema.from_json(facts["schema"]),
     )
-    ids = {role: arrays[f"role_{role}"] for role in ROLES}
-    return Split(records, ids, facts["membership"], facts["expected_members"])
+    ids = {role: arrays[name] for role in (*ROLES, ALWAYS) if (name := f"role_{role}") in arrays}
+    return Split(records, ids, facts["membership"], facts["expected_members"], facts.get("canaries", "none"))

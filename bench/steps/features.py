@@ -11,11 +11,12 @@ ROLES = ("members", "reference", "holdout")
 
 
 def compute(job: Job) -> None:
-    """Embed members, reference and holdout."""
+    """Embed reference, holdout, and what generated records may imitate of the training set."""
     split = load_split(job.input("data"))
     extractor = find_extractor(job.task.config["extractor"])
     arrays = {}
     for done, role in enumerate(ROLES):
-        arrays[role] = extractor.embed(split.role(role).x, device=job.device.name)
+        records = split.records.by_id(split.imitated()) if role == "members" else split.role(role)
+        arrays[role] = extractor.embed(records.x, device=job.device.name)
         job.progress(done + 1, len(ROLES))
     write_arrays(job.folder / "features.npz", arrays)

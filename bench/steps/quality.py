@@ -64,7 +64,7 @@ def _quality(job: Job, split: Split) -> QualityRecord:
 def _table_quality(job: Job, split: Split) -> TableQualityRecord:
     """Rows are compared as they are: a table needs no features."""
     n = job.task.config["records"]
-    reference, members, holdout = (split.role(role) for role in ("reference", "members", "holdout"))
+    reference, holdout, members = split.role("reference"), split.role("holdout"), split.records.by_id(split.imitated())
     if len(reference) >= MIN_RECORDS:  # these distances grow as n shrinks: the real line's n is that of every row
         n = min(n, len(reference))
     if job.has("sample"):

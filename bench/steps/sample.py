@@ -47,15 +47,15 @@ def _released(job: Job, n: int) -> Samples:
     from dataclasses import replace
 
     artifact = job.input("train")
-    release = load_release(artifact, job.task.references, job.device)
+    release = load_release(artifact, job.task.references, job.device, snapshot=job.task.config.get("snapshot"))
     config = artifact.json("config.json")
     _, defenses = pair_of(replace(job, task=replace(job.task, config=config)))
     split = load_split(job.input("data"))
     # Of a shadow model, a filter protects what the shadow was trained on, and not the trial's members.
-    protected = asked_records(config["records"], split, None) if defenses else split.role("members")
+    protected = asked_records(config["records"], split, None) if defenses else split.training()
     validation = split.role("validation")
     if config["records"]["source"] == "members":
-        protected, validation = trained_on(defenses, protected, validation, split.expected_members)
+        protected, validation = trained_on(defenses, protected, validation, split.expected_training)
 
     def passed(made: Samples) -> Samples:
         for defense in defenses:

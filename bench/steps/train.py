@@ -20,17 +20,21 @@ from bench.store import Artifact, write_arrays, write_json
 from defenses.base import training_size
 
 if TYPE_CHECKING:
+    import torch
+
     from bench.data.split import Split
     from bench.release import Release
     from defenses.base import Defense, TrainingContext
-    from targets.base import Networks, Target
+    from targets.base import Target
     from targets.training import TrainingRequest
 
+WEIGHTS = "weights.safetensors"
 PARTS = "parts.npz"  # which part of the records each was in, where a defense divides them
 
 
 def compute(job: Job) -> None:
     """Train, and write weights, history, snapshots and the run's facts."""
+    from targets.base import to_tensors
     from targets.decision import deciding_records, decision_thresholds
     from targets.training import train
 
@@ -56,7 +60,9 @@ def compute(job: Job) -> None:
         {"steps": np.asarray(result.snapshot_steps, np.int64), "records": result.snapshots},
     )
     if completed:
-        save_networks(job, result.networks)
+        save_tensors(job, WEIGHTS, to_tensors(result.networks))
+        for step, weights in result.snapshot_weights.items():
+            save_tensors(job, weights_file(step), weights)
         if config["records"]["source"] == "members":  # nothing reads the rounds of an attack's own model
             save_rounds(job.folder, result.updates)
         if result.parts is not None:
@@ -93,13 +99,14 @@ def request_of(job: Job) -> TrainingRequest:
         snapshot_records=config["snapshot_records"],
         progress=job.progress,
         reference=split.role("reference"),
+        snapshot_networks=config.get("snapshot_networks", False),
     )
 
 
 def _records(job: Job, split: Split, asked: Mapping[str, Any]) -> tuple[Records, int]:
     """The records to train on, and how many of them are public knowledge."""
     if asked["source"] == "members":
-        return split.role("members"), split.expected_members
+        return split.training(), split.expected_training
     records = asked_records(asked, split, job.input("sample") if job.has("sample") else None)
     return records, len(records)
 
@@ -143,6 +150,8 @@ def asked_records(asked: Mapping[str, Any], split: Split, sample: Artifact | Non
             if sample is None:
                 raise StoreError("expected generated records for a model that trains on some, got none")
             return samples_as_records(sample, split.records.schema)
+        if source == "members":
+            return split.training()
         return candidates if source == "candidates" else split.role(source)
 
     return model_records(asked, of, candidates, membership)
@@ -157,17 +166,25 @@ def samples_as_records(artifact: Artifact, schema: Schema) -> Records:
     return Records(np.arange(len(x), dtype=np.int64), x, labels, schema)
 
 
-def save_networks(job: Job, networks: Networks) -> None:
-    """Every parameter and buffer as safetensors, without metadata, whose order is not reproducible."""
+def weights_file(snapshot: int | None) -> str:
+    """Where an artifact holds the weights of a snapshot, by its training steps, or of the finished training."""
+    return WEIGHTS if snapshot is None else f"snapshot-{snapshot}.safetensors"
+
+
+def save_tensors(job: Job, name: str, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Parameters and buffers as safetensors, without metadata, whose order is not reproducible."""
     from safetensors.torch import save_file
 
-    from targets.base import to_tensors
-
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in to_tensors(networks).items()}
-    save_file(tensors, job.folder / "weights.safetensors")
+    save_file({key: tensor.cpu().contiguous() for key, tensor in tensors.items()}, job.folder / name)
 
 
-def load_release(artifact: Artifact, references: Mapping[str, str], device: Device, updates: bool = False) -> Release:
+def load_release(
+    artifact: Artifact,
+    references: Mapping[str, str],
+    device: Device,
+    updates: bool = False,
+    snapshot: int | None = None,
+) -> Release:
     """Rebuild a trained trial from its artifact: the same networks, changed by the same defenses.
 
     Args:
@@ -175,6 +192,7 @@ def load_release(artifact: Artifact, references: Mapping[str, str], device: Devi
         references: where its plugins are found.
         device: where its networks will live.
         updates: whether the rounds of federated training are read too.
+        snapshot: training steps at the snapshot that is wanted in place of the finished training.
 
     Raises:
         StoreError: the weights do not fit the networks.
@@ -188,7 +206,7 @@ def load_release(artifact: Artifact, references: Mapping[str, str], device: Devi
     context, defenses = _context(artifact, references, device)
     networks = build_networks(context.target, defenses, context)
     try:
-        from_tensors(networks, load_file(artifact.path("weights.safetensors")))
+        from_tensors(networks, load_file(artifact.path(weights_file(snapshot))))
     except StoreError as error:
         raise StoreError(f"{artifact.folder}: {error}") from error
     set_mode(networks, train=False)

@@ -25,6 +25,7 @@ from defenses.dp_sgd import DPSGD
 from defenses.dropout import Dropout
 from defenses.none import NoDefense
 from defenses.weight_norm import WeightNorm
+from targets.base import snapshot_steps
 from targets.dcgan import DCGAN
 from targets.training import generate, train
 
@@ -46,7 +47,7 @@ def split(n: int = 60) -> Split:
     return Split(records, ids, "fixed", share)
 
 
-def train_task(stack: tuple[Defense, ...]) -> Task:
+def train_task(stack: tuple[Defense, ...], **changed: Any) -> Task:
     config: dict[str, Any] = {
         "target": DCGAN(steps=6, batch_size=8, width=4, latent=5).spec(),
         "defenses": [defense.spec() for defense in stack],
@@ -56,12 +57,13 @@ def train_task(stack: tuple[Defense, ...]) -> Task:
         "records": {"source": "members"},
         "snapshot_records": 2,
         "profile": "test",
+        **changed,
     }
     return Task("train", "a" * 64, config, {"data": ("data", "d" * 64)}, None, {}, "train", "test", 6)
 
 
-def stored(root: Path, stack: tuple[Defense, ...]) -> tuple[Store, Task]:
-    store, task = Store(root), train_task(stack)
+def stored(root: Path, stack: tuple[Defense, ...], **changed: Any) -> tuple[Store, Task]:
+    store, task = Store(root), train_task(stack, **changed)
     planned = SimpleNamespace(step=SimpleNamespace(key="d" * 64), split=split())
     store_data(cast("PlannedData", planned), store)
     outcome = execute(task, root)
@@ -86,6 +88,29 @@ def test_a_release_from_the_store_is_the_trained_target(stack: tuple[Defense, ..
     facts = artifact.json("result.json")
     assert (facts["status"], facts["steps_done"], facts["expected_records"]) == ("completed", 6, 12)
     assert (facts["claim"] is not None) == (DP in stack)
+
+
+def test_snapshots_of_the_networks_are_those_that_made_the_snapshots_of_the_samples(tmp_path: Path) -> None:
+    plain_store, plain = stored(tmp_path / "plain", (NoDefense(),))
+    store, task = stored(tmp_path / "kept", (NoDefense(),), snapshot_networks=True)
+    artifact, without = store.find("train", task.key), plain_store.find("train", plain.key)
+    assert artifact is not None
+    assert without is not None
+    extra = {f"snapshot-{step}.safetensors" for step in snapshot_steps(6)[:-1]}
+    assert len(extra) == 5
+    assert set(artifact.files) - set(without.files) == extra
+    same = set(without.files) - {"config.json"}  # keeping networks changes no result
+    assert {name: artifact.files[name] for name in same} == {name: without.files[name] for name in same}
+    snapshots = artifact.arrays("snapshots.npz")
+    for index, step in enumerate(snapshots["steps"].tolist()[:-1]):
+        release = load_release(artifact, {}, Device(), snapshot=step)
+        made = generate(release.target, release.networks, release.schema, 2, task.config["seed"], Device())
+        assert np.array_equal(made, snapshots["records"][index])
+    last, first = load_release(artifact, {}, Device()), load_release(artifact, {}, Device(), snapshot=1)
+    x = noise_records(20, seed=8).floats()
+    assert not np.array_equal(last.logits(x), first.logits(x))
+    with pytest.raises(StoreError, match=r"expected a file snapshot-6\.safetensors"):
+        load_release(artifact, {}, Device(), snapshot=6)  # the end of the training is no snapshot
 
 
 def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:

@@ -12,8 +12,7 @@ from training_cases import AfterStep, Watched, run, same, watched, weights
 
 from defenses.clip_only import ClipOnly
 from defenses.dp_sgd import DPSGD
-from targets.base import Batch, Losses, Networks, Phase
-from targets.training import _snapshot_steps
+from targets.base import Batch, Losses, Networks, Phase, snapshot_steps
 
 
 def bomb(at: int, added: float, phase_name: str = "discriminator", half: str = "private", steps: int = 60) -> Watched:
@@ -45,7 +44,7 @@ def test_divergence_is_reported_at_its_step_and_the_history_ends_there(at: int, 
     last = result.history["loss/discriminator"]
     assert not abs(last[-1]) <= 1e4
     assert np.isfinite(last[:-1]).all()
-    assert result.snapshot_steps == tuple(step for step in _snapshot_steps(60) if step < at)
+    assert result.snapshot_steps == tuple(step for step in snapshot_steps(60) if step < at)
     assert len(result.snapshots) == len(result.snapshot_steps)
 
 

@@ -25,12 +25,11 @@ from defenses.dp_sgd import DPSGD
 from defenses.dropout import Dropout
 from defenses.none import NoDefense
 from defenses.weight_norm import WeightNorm
-from targets.base import SNAPSHOTS, Batch, Draw, Losses, Networks, Phase
+from targets.base import SNAPSHOTS, Batch, Draw, Losses, Networks, Phase, snapshot_steps
 from targets.dcgan import DCGAN
 from targets.training import (
     TrainingRequest,
     TrainingResult,
-    _snapshot_steps,
     build_networks,
     context_of,
     generate,
@@ -228,7 +227,7 @@ def test_a_loop_written_out_trains_the_same_weights() -> None:
 
 @given(steps=st.integers(0, 5000))
 def test_snapshot_steps_are_even_and_end_with_the_last(steps: int) -> None:
-    found = _snapshot_steps(steps)
+    found = snapshot_steps(steps)
     assert list(found) == sorted(set(found))
     assert len(found) == min(steps, SNAPSHOTS) if steps >= SNAPSHOTS else len(found) <= steps
     assert found[-1:] == ((steps,) if steps else ())

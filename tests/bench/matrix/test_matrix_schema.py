@@ -95,6 +95,7 @@ GOOD: list[dict[str, str | None]] = [
     {"attacks": "[needs_extra, {name: needs_extra, option: 1}]"},
     {"dataset": "{name: npz, path: a.npz, members: m.npz, membership: coin, reference: 0}"},
     {"dataset": None, "datasets": "[digits, {name: npz, members: 7}]"},
+    {"dataset": "{name: digits, membership: coin, always: 5, canaries: mislabelled}"},
     {"dataset": "{name: digits, crop: 6, resize: 8, grey: true, fraction: 0.5, top_classes: 3}"},
     {"dataset": "{name: digits, resize: [8, 6], fraction: 1, crop: null}"},
     {

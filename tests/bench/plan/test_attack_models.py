@@ -12,7 +12,7 @@ import yaml
 
 from bench.candidates import candidates_of
 from bench.cli.app import app
-from bench.errors import InputError
+from bench.errors import InputError, PluginError
 from bench.matrix import load_matrix
 from bench.plan.build import build_plan
 from bench.plan.graph import Plan, Step
@@ -88,6 +88,20 @@ class Told(Attack):
         return np.array([float(len(s)) for s in sets])
 
 
+class Thief(Attack):
+    """Would train on the members themselves."""
+
+    name = "thief"
+    access = "samples"
+    knowledge = "shadow"
+
+    def needs(self, trial):
+        return (ModelRequest("stolen", {"name": "dcgan", "width": 4, "steps": 2}, "members"),)
+
+    def score_chunk(self, chunk, state, view, rng):
+        return chunk.ids
+
+
 class Capped(Attack):
     """Judges few."""
 
@@ -144,6 +158,11 @@ def test_attacks_and_seeds_share_a_bank_and_defenses_do_not(plan: Plan) -> None:
     assert offline["model/offline-1"] is not models(plan, "offline", "dropout")["model/offline-1"]
     # Undefended shadows of a defended trial are the shadows of the undefended one.
     assert online["model/online-2"] is models(plan, "online", "dropout")["model/online-2"]
+
+
+def test_no_attacker_trains_on_the_members(tmp_path: Path) -> None:
+    with pytest.raises(PluginError, match=r"thief: expected models .* 'stolen' would train on the members themselves"):
+        planned(tmp_path, attacks=["./mine.py:Thief"])
 
 
 def test_a_shadow_has_a_training_and_a_subset_of_its_own(plan: Plan) -> None:

@@ -216,13 +216,13 @@ def test_the_estimate_comes_from_the_preflight_of_the_pair(plan: Any, tmp_path: 
     put(store, by_label(made, "preflight dcgan/dropout"), passed, {**first, "step_s": 1.0})
     assert estimate(steps, store, 2).wall_s == pytest.approx((16 + 4 + 31 + 4) * 2 / 2)
     assert estimate(steps, store, 100).wall_s == pytest.approx(35)  # the longest training
-    samples = [s for s in made.steps if s.kind == "sample" and "train" in s.upstream and s.upstream["train"].gate]
+    samples = [made_by.steps["sample"] for made_by in made.trials]
     assert estimate(samples, store, 1).wall_s == pytest.approx(4 * 200 * 0.001)
 
 
 def test_the_estimate_of_other_steps_comes_from_past_ones(plan: Any, tmp_path: Path) -> None:
     made, store = plan(), Store(tmp_path / "store")
-    attacks = [s for s in made.steps if s.kind == "attack" and s.config["attack"]["name"] == "nearest_sample"]
+    attacks = [c.step for c in made.cells if c.step and c.attack.name == "nearest_sample"]
     cost = {"wall_s": 12.0, "items": 120, "peak_mem_mib": 100.0, "profile": attacks[0].profile}
     put(store, attacks[0], {}, cost)
     found = estimate(attacks[1:], store, 1)
