@@ -15,8 +15,10 @@ from bench.metrics.table_quality import TableQualityRecord
 from bench.plan.findings import DIVERGED
 from bench.plan.graph import Plan, PlannedCell, PlannedData, PlannedLines, PlannedTrial, Step
 from bench.plan.status import State, cell_state, step_states
+from bench.published.strict_json import IN_TEXT
 from bench.records import Records
 from bench.results import Cell, CellStatus, Cost, Lines, PrivacyClaim, Results, Trial, TrialStatus
+from bench.sources import sources
 from bench.stamp import make_stamp
 from bench.steps.attack import MODEL_SAMPLES, NAMED_PART, PART, SET_SCORE
 from bench.store import Artifact, Store
@@ -38,13 +40,14 @@ def collect(resolved: ResolvedMatrix, plan: Plan, store: Store) -> Results:
         name=resolved.matrix.name,
         matrix_text=resolved.path.read_text("utf-8"),
         settings={**_settings(resolved), "configurations": plan.configurations},
-        stamp=make_stamp(),
+        stamp={**make_stamp(), "sources": sources(resolved, plan)},
         trials=tuple(_trial(trial, store, states) for trial in plan.trials),
         cells=tuple(_cell(cell, store, states) for cell in plan.cells),
         lines=tuple(_lines(lines, store) for lines in plan.lines),
         splits={label: dict(data.split.ids) for label, data in plan.data.items()},
         fingerprints={label: data.fingerprint for label, data in plan.data.items()},
         duplicates={label: data.split.duplicates() for label, data in plan.data.items()},
+        snapshots=tuple(_cell(cell, store, states) for cell in plan.snapshots),
         membership={label: data.split.membership for label, data in plan.data.items()},
         candidates={label: _candidates(data) for label, data in plan.data.items()},
     )
@@ -72,6 +75,11 @@ def _cost(artifact: Artifact | None) -> Cost | None:
     return Cost(**{k: v for k, v in raw.items() if k in Cost.model_fields}) if raw and "wall_s" in raw else None
 
 
+def _plain(reason: str) -> str:
+    """A reason without control characters: an error's text may be coloured, and a board is refused for such."""
+    return IN_TEXT.sub("?", reason)
+
+
 def _find(store: Store, step: Step | None) -> Artifact | None:
     return store.find(step.kind, step.key) if step is not None else None
 
@@ -90,7 +98,7 @@ def _trial(trial: PlannedTrial, store: Store, states: Mapping[str, State]) -> Tr
         defense=trial.defense,
         seed=trial.seed,
         status=status,
-        reason=reason,
+        reason=_plain(reason),
         control=trial.control,
         key=trial.steps["train"].key if trial.steps else "",
         quality=_quality(quality),
@@ -98,6 +106,7 @@ def _trial(trial: PlannedTrial, store: Store, states: Mapping[str, State]) -> Tr
         claim=claim,
         caveats=trial.caveats,
         adaptive=trial.adaptive,
+        filtered=trial.filtered,
         artifacts={kind: a.digest for kind, a in found.items() if a is not None and kind != "preflight"},
         costs={kind: cost for kind, a in found.items() if (cost := _cost(a)) is not None},
         history=history,
@@ -163,13 +172,14 @@ def _cell(cell: PlannedCell, store: Store, states: Mapping[str, State]) -> Cell:
         "access": attack.access,
         "knowledge": attack.knowledge,
         "status": _CELL_STATUS[state],
-        "reason": reason or ("has not been run" if state == "new" else ""),
+        "reason": _plain(reason) or ("has not been run" if state == "new" else ""),
         "control": attack.control,
         "adaptive": any(part.name in trial.adaptive for part in (attack, *attack.parts())),
         "tuned_on_labels": attack.tuned_on_labels,
         "models_trained": len({step.id for step in cell.models}),
         "models_s": _models_s(cell, store),
         "key": cell.step.key if cell.step else "",
+        "at_step": cell.at_step,
     }
     artifact = _find(store, cell.step)
     if state != "cached" or artifact is None:

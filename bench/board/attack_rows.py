@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -10,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.board import flags
+from bench.board.audit import AttackAudit
 from bench.board.columns import INTERVALS, MEASURES
 from bench.board.flags import Flag
 from bench.board.set_readings import Composer, SetReading
 from bench.errors import PluginError
-from bench.metrics.intervals import PrivacySummary, summarise
+from bench.metrics.headline import smallest_detectable_auc
+from bench.metrics.intervals import ALPHA, PrivacySummary, summarise
 from bench.metrics.parts import PartReading, read_parts
 from bench.results import Cell, Results
 from bench.rng import derive_seed
@@ -56,6 +59,7 @@ class AttackRow:
         attack_s: mean seconds of one cell, or None.
         models_s: mean seconds behind the models that one cell asked for, or None.
         parts: how well it names the part that each member was in; None where there are none, or it names none.
+        audit: what it says of the row's epsilon; None where it cannot say anything.
     """
 
     dataset: str
@@ -79,6 +83,7 @@ class AttackRow:
     models_s: float | None
     parts: PartReading | None = None
     flags: tuple[Flag, ...] = ()
+    audit: AttackAudit | None = None
 
     @property
     def row(self) -> tuple[str, str, str]:
@@ -118,9 +123,11 @@ class AttackRow:
             "part_accuracy_low": None if self.parts is None else self.parts.low,
             "part_accuracy_high": None if self.parts is None else self.parts.high,
             "part_chance": None if self.parts is None else self.parts.chance,
-            "epsilon_lower_bound": None,
-            "epsilon_estimate": None,
-            "epsilon_detectable": None,
+            "epsilon_lower_bound": self.audit.lower_bound if self.audit else None,
+            "epsilon_estimate": self.audit.estimate if self.audit else None,
+            "epsilon_detectable": self.audit.detectable if self.audit else None,
+            "part_accuracy_seed_low": None if self.parts is None else self.parts.seed_low,
+            "part_accuracy_seed_high": None if self.parts is None else self.parts.seed_high,
         }
 
     def set_columns(self) -> list[dict[str, Any]]:
@@ -150,7 +157,9 @@ def attack_rows(results: Results) -> tuple[AttackRow, ...]:
         groups.setdefault((cell.dataset, cell.target, cell.defense, cell.attack), []).append(cell)
     composer = Composer(results.settings["sets"])
     known: dict[tuple[str, ...], _Measured] = {}
-    return tuple(_attack_row(cells, results, composer, known) for cells in groups.values())
+    rows = [_attack_row(cells, results, composer, known) for cells in groups.values()]
+    tried = Counter(row.row for row in rows if row.summary is not None and not row.control)
+    return tuple(replace(row, flags=_raised(row, tried[row.row])) for row in rows)
 
 
 class _Measured(NamedTuple):
@@ -193,7 +202,7 @@ def _attack_row(
     scores = np.stack([cell.scores for cell in done]) if done else np.zeros((0, 0))
     measured = _measured(done, scores, results, composer, known) if done else None
     status, reason = joint_status((cell.status, cell.seed, cell.reason) for cell in cells)
-    row = AttackRow(
+    return AttackRow(
         *(first.dataset, first.target, first.defense, first.attack, first.access, first.knowledge),
         adaptive=first.adaptive,
         control=first.control,
@@ -210,7 +219,6 @@ def _attack_row(
         models_s=_mean(cell.models_s for cell in done if cell.models_s is not None),
         parts=_parts(done),
     )
-    return replace(row, flags=_raised(row))
 
 
 def _parts(cells: Sequence[Cell]) -> PartReading | None:
@@ -266,13 +274,14 @@ def _same_candidates(cells: Sequence[Cell]) -> None:
             )
 
 
-def _raised(row: AttackRow) -> tuple[Flag, ...]:
+def _raised(row: AttackRow, tried: int) -> tuple[Flag, ...]:
     s, interval = row.summary, row.interval
     if s is None or interval is None:
         return ()
+    chance = 1 - smallest_detectable_auc(s.members, s.nonmembers, ALPHA / max(tried, 1))
     raised = (
         # A control's AUC is its own business: bench.board.controls reads it.
-        None if row.control else flags.sign_flipped(row.attack, s.auc, interval.high),
+        None if row.control else flags.sign_flipped(row.attack, s.auc, interval.high, tried, chance),
         None if row.control else flags.many_ties(row.attack, s.tied_fraction),
         flags.few_seeds(len(row.completed)),
         flags.tuned_on_labels(row.attack, any(cell.tuned_on_labels for cell in row.completed)),

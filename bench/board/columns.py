@@ -171,6 +171,8 @@ ATTACKS = (
     "epsilon_lower_bound",
     "epsilon_estimate",
     "epsilon_detectable",
+    "part_accuracy_seed_low",
+    "part_accuracy_seed_high",
 )
 """``attacks.csv``: a row per data set x target x defense x attack.
 

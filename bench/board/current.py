@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,10 @@ def made_from(results: Results) -> str:
         "matrix": results.matrix_text,
         "settings": results.settings,
         "trials": [[*_place(t), t.key, t.status, t.reason, dict(t.artifacts)] for t in results.trials],
-        "cells": [[*_place(c), c.attack, c.key, c.status, c.reason, c.artifact] for c in results.cells],
+        "cells": [
+            [*_place(c), c.attack, c.at_step, c.key, c.status, c.reason, c.artifact]
+            for c in (*results.cells, *results.snapshots)
+        ],
         "lines": [
             [
                 line.dataset,
@@ -33,6 +37,7 @@ def made_from(results: Results) -> str:
             for line in results.lines
         ],
         "fingerprints": dict(results.fingerprints),
+        "membership": dict(results.membership),
         "code": [source_fingerprint(Path(__file__).with_name("write.py")), *(sha256_file(path) for path in templates)],
     }
     return sha256_json(content)
@@ -42,17 +47,35 @@ def _place(of: Any) -> tuple[str, str, str, int]:
     return of.dataset, of.target, of.defense, of.seed
 
 
-def write_note(results: Results, folder: Path) -> None:
-    """Note beside the files of a finished board what it was made from, and their sizes."""
-    sizes = {p.relative_to(folder).as_posix(): p.stat().st_size for p in folder.rglob("*") if p.is_file()}
-    (folder / NOTE).write_text(canonical_json({"inputs": made_from(results), "files": sizes}), "utf-8")
+def write_note(results: Results, folder: Path, violations: Sequence[str] = ()) -> None:
+    """Note beside the files of a finished board what it was made from, and size and sha256 of each of them.
+
+    Args:
+        results, folder: what the board was made from, and where it lies.
+        violations: a line for each claim that its audit refutes, so that a board that is left as it is fails too.
+    """
+    files = {
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+    note = {"inputs": made_from(results), "files": files, "violations": list(violations)}
+    (folder / NOTE).write_text(canonical_json(note) + "\n", "utf-8")
 
 
 def is_current(results: Results, folder: Path) -> bool:
-    """Whether the folder holds, whole, the board that these results would give."""
+    """Whether the folder holds, whole, the board that these results would give.
+
+    Sizes tell a file that was cut off; `bench verify` compares the hashes too.
+    """
     try:
         note = json.loads((folder / NOTE).read_text("utf-8"))
-        whole = all((folder / name).stat().st_size == size for name, size in note["files"].items())
+        whole = all((folder / name).stat().st_size == file["bytes"] for name, file in note["files"].items())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
-    return whole and bool(note.get("inputs") == made_from(results))
+    return whole and "violations" in note and bool(note.get("inputs") == made_from(results))
+
+
+def noted_violations(folder: Path) -> tuple[str, ...]:
+    """The refuted claims of a board that is current, a line each."""
+    return tuple(json.loads((folder / NOTE).read_text("utf-8"))["violations"])

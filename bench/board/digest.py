@@ -23,8 +23,8 @@ NEWER = frozenset({"sets.csv"})  # a board of an older version has none
 def digest(folder: Path) -> str:
     """The sha256, in hex, of a results folder's content without its volatile columns and keys.
 
-    Covers ``leaderboard.json``, the four CSV files, the arrays in ``exposure/`` and ``scores/`` and the index files in
-    ``splits/``; pictures, pages and Markdown are drawn from these and left out.
+    Covers ``leaderboard.json``, the four CSV files and the arrays in ``exposure/``, ``scores/`` and ``splits/``;
+    pictures, pages and Markdown are drawn from these and left out.
 
     Raises:
         MissingError: the folder holds no results.
@@ -49,10 +49,10 @@ def _parts(folder: Path) -> Iterator[tuple[str, bytes]]:
         if not (folder / name).is_file():
             raise MissingError(f"expected {name} in {folder}, but it is not there: write the board again")
         yield name, _csv(folder / name)
-    for pattern in ("exposure/*.npz", "scores/*.npz"):
+    for pattern in ("exposure/*.npz", "scores/*.npz", "splits/**/*.npz"):
         for path in _sorted(folder, pattern):
             yield path.relative_to(folder).as_posix(), _npz(path)
-    for path in _sorted(folder, "splits/**/*"):
+    for path in _sorted(folder, "splits/**/*.txt"):  # as older versions wrote them
         yield path.relative_to(folder).as_posix(), path.read_bytes()
 
 
@@ -74,7 +74,10 @@ def _json(path: Path) -> bytes:
 
 
 def _without_volatile(row: Any) -> Any:
-    return {k: v for k, v in row.items() if k not in VOLATILE} if isinstance(row, dict) else row
+    """Cost is left out at every depth: the cells of an attack's row have costs of their own."""
+    if isinstance(row, list):
+        return [_without_volatile(each) for each in row]
+    return {k: _without_volatile(v) for k, v in row.items() if k not in VOLATILE} if isinstance(row, dict) else row
 
 
 def _csv(path: Path) -> bytes:

@@ -94,18 +94,27 @@ class RowExposure:
             ],
         }
 
-    def write(self, folder: Path) -> None:
-        """Arrays ``(n,)`` of all records that an attack judged.
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Of all records that an attack judged, ``(n,)`` each.
 
         record_id int64, membership bool, exposure float64, attacks int64 (how many judged it), worst_attack int64 (its
         place among the names in the JSON), worst_exposure float64.
         """
-        path, found = folder / self.file, self.found
+        found = self.found
+        return {
+            "record_id": found.record_ids,
+            "membership": found.membership,
+            "exposure": found.exposure,
+            "attacks": found.attacks,
+            "worst_attack": found.worst,
+            "worst_exposure": found.worst_exposure,
+        }
+
+    def write(self, folder: Path) -> None:
+        """``arrays`` as a file."""
+        path = folder / self.file
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(
-            path, record_id=found.record_ids, membership=found.membership, exposure=found.exposure,
-            attacks=found.attacks, worst_attack=found.worst, worst_exposure=found.worst_exposure,
-        )  # fmt: skip
+        np.savez_compressed(path, allow_pickle=False, **self.arrays())
 
 
 Rows = list[list[str]]

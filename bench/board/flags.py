@@ -9,12 +9,18 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
+from bench.metrics.intervals import ALPHA
 from bench.metrics.roc import MIN_FALSE_POSITIVES, measurable
 
 EXPLANATIONS = {
+    "dp_violation": (
+        "The certified lower bound on epsilon lies above the claimed epsilon: the training does not keep the "
+        "differential privacy that it claims."
+    ),
     "sign_flipped": (
-        "The attack ranks non-members above members, beyond its interval: members do differ, "
+        "The attack ranks non-members above members, beyond its interval for all attacks at once: members do differ, "
         "but the attack reads it the wrong way round, or its score has the wrong sign."
     ),
     "black_box_beats_white_box": (
@@ -28,23 +34,25 @@ EXPLANATIONS = {
     "many_ties": (
         "More than half of the candidates share their score with another one: the attack cannot tell those apart."
     ),
-    "few_seeds": "Fewer than three training runs: nothing can be said about how another run would come out.",
+    "few_seeds": (
+        "Fewer than three training runs behind the figure: nothing can be said about how another run would come out."
+    ),
     "quality_gone": "The samples are no better than those of the untrained model: private because useless.",
     "not_adaptive": (
         "The defense names attacks made against it, and none of them ran: a defense that only faced attacks "
         "that do not know it may look better than it is."
     ),
     "underpowered": (
-        "Too few non-members to measure a true-positive rate at 1 % false positives (1,000 are needed); the "
-        "column is empty."
+        "Too few records for a figure: a true-positive rate at 1 % false positives needs 1,000 non-members, else its "
+        "column is empty; and a claimed epsilon above epsilon_detectable cannot be refuted by this run, whatever leaks."
     ),
     "tuned_on_labels": (
         "A setting of the attack was chosen with the labels that it is scored on: its figures are too high."
     ),
     "capped": "The attack judged only a seeded part of the candidates, because it is expensive.",
     "defense_inert": (
-        "The defended model gave exactly the same samples as the undefended one of the same seed: the "
-        "defense did nothing."
+        "The defended model gave exactly the same samples as the undefended one of the same seed, and no attack "
+        "reads anything else of it: the defense did nothing."
     ),
     "control_failed": (
         "A control did not read what it must: the instrument is at fault, and no figure of this row is to be trusted."
@@ -87,9 +95,34 @@ def merged(flags: Iterable[Flag]) -> tuple[Flag, ...]:
     return tuple(Flag(name, " ".join(seen[name])) for name in EXPLANATIONS if name in seen)
 
 
-def sign_flipped(attack: str, auc: float, high: float) -> Flag | None:
-    """AUC below .5 beyond its interval: the shown interval's upper end lies below .5."""
-    return Flag("sign_flipped", f"{attack}: AUC {auc:.3f}, interval ends at {high:.3f}.") if high < 0.5 else None
+def stretch(tried: int) -> float:
+    """By how much a normal 95 % interval is longer when it has to hold for so many tries at once (Bonferroni).
+
+    >>> round(stretch(20), 2)
+    1.54
+    """
+    return NormalDist().inv_cdf(1 - ALPHA / 2 / tried) / NormalDist().inv_cdf(1 - ALPHA / 2)
+
+
+def sign_flipped(attack: str, auc: float, high: float, tried: int = 1, chance: float = 0.5) -> Flag | None:
+    """AUC below .5 beyond its interval, held for all attacks of the row at once, and below what chance may read.
+
+    Of twenty attacks that know nothing, two in five rows have one whose own interval ends below .5. So the interval is
+    stretched to the level 1 - .05 / ``tried`` (Bonferroni): by the ratio of the normal quantiles. Far out in its tail a
+    bootstrap's interval is itself unsure, so the exact null has to agree.
+
+    Args:
+        attack: its name.
+        auc: what it reads.
+        high: the upper end of its shown 95 % interval.
+        tried: completed attacks of its row.
+        chance: the lowest AUC that a score without information may read at this level.
+    """
+    end = auc + (high - auc) * stretch(tried)
+    if end >= 0.5 or auc >= chance:
+        return None
+    among = f", for {tried} attacks at once" if tried > 1 else ""
+    return Flag("sign_flipped", f"{attack}: AUC {auc:.3f}, interval ends at {end:.3f}{among}.")
 
 
 def black_box_beats_white_box(black_box: tuple[str, float] | None, white_box: tuple[str, float] | None) -> Flag | None:
@@ -162,6 +195,37 @@ def underpowered(nonmembers: int, fpr: float = 0.01) -> Flag | None:
     return Flag("underpowered", f"{nonmembers:,} non-members, {MIN_FALSE_POSITIVES / fpr:,.0f} needed.")
 
 
+def claim_out_of_reach(claimed: float | None, detectable: float | None, coin: bool = False) -> Flag | None:
+    """``underpowered`` for a claim: had every guess been right, the audit's figure would still lie below it.
+
+    Args:
+        claimed, detectable: epsilon as claimed, and the largest that this run could have shown; None where there is
+            none.
+        coin: whether coins decided who is a member, so that a claim was to be tested.
+    """
+    if coin and claimed is not None and detectable is None:
+        return Flag(
+            "underpowered", f"epsilon {claimed:.3g} is claimed, and no attack of this run can certify anything."
+        )
+    if claimed is None or detectable is None or detectable >= claimed:
+        return None
+    return Flag("underpowered", f"epsilon {claimed:.3g} is claimed, and this run could show {detectable:.3g} at most.")
+
+
+def dp_violation(claimed: float | None, bound: float | None, delta: float, attack: str | None) -> Flag | None:
+    """The certified lower bound exceeds the claim; an estimate never raises this.
+
+    Args:
+        claimed, bound: epsilon as claimed, and its certified lower bound; None where there is none.
+        delta: at which both hold.
+        attack: whose guesses gave the bound.
+    """
+    if claimed is None or bound is None or bound <= claimed:
+        return None
+    seen = f"{attack}: epsilon is at least {bound:.3g} at delta {delta:.3g}, and {claimed:.3g} is claimed."
+    return Flag("dp_violation", seen)
+
+
 def tuned_on_labels(attack: str, tuned: bool) -> Flag | None:
     """The attack's result says that a setting was chosen on the scored labels."""
     return Flag("tuned_on_labels", f"{attack}.") if tuned else None
@@ -172,15 +236,10 @@ def capped(attack: str, was_capped: bool, judged: int) -> Flag | None:
     return Flag("capped", f"{attack}: {judged:,} candidates judged.") if was_capped else None
 
 
-def defense_inert(pairs: Iterable[tuple[int, str | None, str | None]]) -> Flag | None:
-    """A defended trial's samples are byte for byte those of the undefended trial of the same seed.
-
-    Args:
-        pairs: (seed, the defended trial's hash of its samples, the undefended one's); None where there is
-        none.
-    """
-    same = [str(seed) for seed, defended, plain in pairs if defended is not None and defended == plain]
-    return Flag("defense_inert", f"identical samples at seed {', '.join(same)}.") if same else None
+def defense_inert(seeds: Iterable[int]) -> Flag | None:
+    """The seeds, as ``bench.board.inert`` finds them, at which the release is that of the undefended trial."""
+    same = ", ".join(str(seed) for seed in seeds)
+    return Flag("defense_inert", f"the same samples, and the same to every attack, at seed {same}.") if same else None
 
 
 def control_failed(problems: Iterable[str]) -> Flag | None:

@@ -13,8 +13,8 @@ from bench.board.attack_rows import AttackRow
 from bench.board.draw import Drawn
 from bench.board.flags import EXPLANATIONS, split_distinguishable
 from bench.board.measures import Measure
+from bench.board.payload import split_file
 from bench.board.rows import Board, Row
-from bench.board.tables import split_file
 from bench.board.verdict import access_words, verdict
 from bench.board.words import number
 from bench.results import Cell, Results, Trial
@@ -40,6 +40,7 @@ def render(board: Board, drawn: Drawn) -> str:
         summary=summary(board),
         faults=board.faults,
         measures=board.measures,
+        equal_kid=board.at_equal_kid,
         rows=[_row(row, board.measures) for row in board.rows],
         attacks=[_attack(row) for row in board.attacks if row.summary is not None and not row.control],
         controls=_controls(board),
@@ -63,7 +64,7 @@ def render(board: Board, drawn: Drawn) -> str:
         explanations=EXPLANATIONS,
         configurations=_configurations(results),
         matrix=results.matrix_text,
-        stamp=[(str(key), str(value)) for key, value in results.stamp.items()],
+        stamp=[(str(key), str(value)) for key, value in results.stamp.items() if key != "sources"],
     )
 
 
@@ -128,8 +129,10 @@ def _row(row: Row, measures: Sequence[Measure]) -> dict[str, Any]:
         "threat": access_words(worst.row) if worst else "",
         "tpr": number(tpr),
         "qualities": words.qualities(row, measures),
+        "equal_kid": words.equal_kid(row),
         "epsilon": words.epsilon(row),
         "delta": words.delta(row),
+        "certified": words.certified(row),
         "seeds": words.seeds(row),
         "status": row.status,
         "flags": row.flags,

@@ -14,6 +14,7 @@ from bench.board.columns import ACCESS_COLUMNS
 from bench.board.equal_kid import EqualKid, equal_kid, equal_kid_columns
 from bench.board.exposure import RowExposure, row_exposures
 from bench.board.flags import Flag
+from bench.board.inert import inert_seeds
 from bench.board.measures import Measure, measure_of
 from bench.board.trial_rows import lines_by_place, row_columns
 from bench.board.verdict import verdict
@@ -151,10 +152,20 @@ class Board:
         """What the rows' sample quality is compared by, each once; several where images and tables stand together."""
         return tuple(dict.fromkeys(row.measure for row in self.rows))
 
+    @property
+    def at_equal_kid(self) -> bool:
+        """Whether some row is read beside the undefended model at equal quality."""
+        return any(row.equal_kid is not None for row in self.rows)
+
     @cached_property
     def exposures(self) -> tuple[RowExposure, ...]:
         """Which records each row leaks; reads generated samples."""
         return row_exposures(self)
+
+    @property
+    def violations(self) -> tuple[str, ...]:
+        """The claims that an audit refutes, one line per row of the leaderboard."""
+        return tuple(f"{row.label}: {f.seen}" for row in self.rows for f in row.flags if f.name == "dp_violation")
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -166,7 +177,7 @@ class Board:
 
 def build(results: Results) -> Board:
     """All rows of ``results``."""
-    attacks = attack_rows(results)
+    attacks, audits = audit_rows(attack_rows(results), results)
     groups: dict[tuple[str, str, str], list[Trial]] = {}
     for trial in results.trials:
         groups.setdefault((trial.dataset, trial.target, trial.defense), []).append(trial)
@@ -174,8 +185,8 @@ def build(results: Results) -> Board:
     rows = [_row(trials, attacks, lines.get(place[:2]), results) for place, trials in groups.items()]
     plain = {(row.dataset, row.target): row for row in rows if row.defense == UNDEFENDED}
     rows = [replace(row, undefended=_other(plain.get((row.dataset, row.target)), row)) for row in rows]
-    rows = [replace(row, equal_kid=equal_kid(row, results)) for row in rows]
-    rows = [replace(row, audit=audit) for row, audit in zip(rows, audit_rows(rows), strict=True)]
+    rows = [replace(row, equal_kid=found) for row, found in zip(rows, equal_kid(rows, results), strict=True)]
+    rows = [replace(row, audit=audits.get(row.place)) for row in rows]
     rows = [replace(row, flags=_raised(row, attacks)) for row in rows]
     ranks = _ranks(rows)
     return Board(results, tuple(replace(row, rank=ranks.get(_key(row))) for row in rows), attacks)
@@ -210,10 +221,11 @@ def _row(trials: Sequence[Trial], attacks: Sequence[AttackRow], lines: Lines | N
 def _raised(row: Row, attacks: Sequence[AttackRow]) -> tuple[Flag, ...]:
     raised: list[Flag | None] = []
     done = [a for a in row.attacks if a.summary is not None]
+    headline = row.worst.headline if row.worst is not None else None
+    # The flags of the attacks that a headline is made of belong to it; a flipped sign hides a leak in any attack.
+    behind = {headline.worst_attack, *headline.chosen} if headline is not None else set()
     for attack in done:
-        # The worst attack's own flags belong to the headline; a flipped sign hides a leak in any attack.
-        is_worst = row.worst is not None and attack is row.worst.row
-        raised += [f for f in attack.flags if is_worst or f.name == "sign_flipped"]
+        raised += [f for f in attack.flags if attack.attack in behind or f.name == "sign_flipped"]
     ends = [(a.attack, a.access, a.interval) for a in done]
     black = max(((n, i.low) for n, access, i in ends if i and access in BLACK_BOX), key=lambda e: e[1], default=None)
     white = max(
@@ -226,7 +238,8 @@ def _raised(row: Row, attacks: Sequence[AttackRow]) -> tuple[Flag, ...]:
         s = attack.summary
         if s and attack.control and attack.dataset == row.dataset and controls.name_of(attack.attack) == "blind":
             raised.append(flags.split_distinguishable(s.auc, controls.permutation_p(attack)))
-    raised.append(flags.few_seeds(row.measured["seeds"]))
+    # Attacks are compared on the runs that all of them judged, which may be fewer than were trained.
+    raised.append(flags.few_seeds(min([row.measured["seeds"], *([headline.seeds] if headline is not None else [])])))
     gone = [
         flags.quality_gone(
             row.measured[column],
@@ -241,9 +254,14 @@ def _raised(row: Row, attacks: Sequence[AttackRow]) -> tuple[Flag, ...]:
         raised += gone
     if done:
         raised.append(flags.not_adaptive(row.trials[0].adaptive, [a.attack for a in done if a.adaptive]))
-    plain = {t.seed: t.artifacts.get("sample") for t in row.undefended.trials} if row.undefended else {}
-    raised.append(flags.defense_inert((t.seed, t.artifacts.get("sample"), plain.get(t.seed)) for t in row.trials))
+    raised.append(flags.defense_inert(inert_seeds(row)))
     raised.append(flags.control_failed(found for c in row.controls if (found := controls.problem(c))))
+    claimed, audit = row.measured["epsilon_claimed"], row.audit
+    if audit is not None:
+        raised.append(flags.dp_violation(claimed, audit.lower_bound, audit.delta, audit.attack))
+    if row.measured["claim_unit"] == "record":
+        coin = row.membership == "coin"
+        raised.append(flags.claim_out_of_reach(claimed, audit.detectable if audit else None, coin))
     return flags.merged(flag for flag in raised if flag is not None)
 
 

@@ -49,7 +49,7 @@ def leaderboard_text(board: Board, width: int | None = None, colour: bool = Fals
             words.auc_interval(row),
             row.worst.headline.worst_attack if row.worst else words.EMPTY,
             *(figure for _, figure, _ in words.qualities(row, board.measures)),
-            " ".join(part for part in (words.epsilon(row), words.delta(row)) if part),
+            " ".join(part for part in (words.epsilon(row), words.delta(row), words.certified(row)) if part),
             words.seeds(row),
             *(() if narrow else (flags(row),)),
         )

@@ -83,7 +83,7 @@ def row_columns(trials: Sequence[Trial], lines: Lines | None) -> dict[str, Any]:
         },
         "quality_extractor": ";".join(sorted({r.extractor for r in quality if isinstance(r, QualityRecord)})) or None,
         "quality_n": min((record.n for record in quality), default=None),
-        **_claim_columns([trial.claim for trial in done if trial.claim is not None]),
+        **_claim_columns(weakest_claim(trials)),
     }
 
 
@@ -97,19 +97,23 @@ _MEASURED = (
 )
 
 
-def _claim_columns(claims: Sequence[PrivacyClaim]) -> dict[str, Any]:
-    """The weakest of the seeds' claims; a claim that is void at one seed is void for the row."""
-    if not claims:
+def weakest_claim(trials: Iterable[Trial]) -> PrivacyClaim | None:
+    """The weakest of the completed seeds' claims: a claim that is void at one seed is void for the row."""
+    claims = [trial.claim for trial in trials if trial.status == "completed" and trial.claim is not None]
+    void = [claim for claim in claims if claim.epsilon is None]
+    return void[0] if void else max(claims, key=lambda claim: claim.epsilon or 0.0, default=None)
+
+
+def _claim_columns(claim: PrivacyClaim | None) -> dict[str, Any]:
+    if claim is None:
         names = ("epsilon_claimed", "delta", *(f"claim_{n}" for n in _CLAIM_WORDS), *_CLAIM_REST)
         return dict.fromkeys(names)
-    void = [claim for claim in claims if claim.epsilon is None]
-    worst = void[0] if void else max(claims, key=lambda claim: claim.epsilon or 0.0)
     return {
-        "epsilon_claimed": worst.epsilon,
-        "delta": worst.delta,
-        **{f"claim_{name}": getattr(worst, name) for name in _CLAIM_WORDS},
-        "claim_epsilon_rdp": None if void else worst.epsilon_rdp,
-        "claim_void_reason": worst.void_reason,
+        "epsilon_claimed": claim.epsilon,
+        "delta": claim.delta,
+        **{f"claim_{name}": getattr(claim, name) for name in _CLAIM_WORDS},
+        "claim_epsilon_rdp": None if claim.epsilon is None else claim.epsilon_rdp,
+        "claim_void_reason": claim.void_reason,
     }
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.board.attack_rows import AttackRow
+from bench.board.attack_rows import AttackRow, shown
+from bench.board.audit_words import audit_words
+from bench.board.equal_kid import equal_kid_words
+from bench.board.flags import stretch
 from bench.board.quality_words import quality
 from bench.board.worst import Worst
 
@@ -17,7 +20,7 @@ def verdict(row: Row) -> str:
     control = "A control of the instrument, not a model." if row.trials[0].control else ""
     leak = (_leak(row), _named_parts(row.attacks), _apart(row.worst), _not_run(row.attacks))
     caveats = row.trials[0].caveats if any(trial.status == "completed" for trial in row.trials) else ()
-    parts = [control, _status(row), *leak, quality(row), _claim(row), *caveats]
+    parts = [control, _status(row), *leak, quality(row), equal_kid_words(row.equal_kid), _claim(row), *caveats]
     return " ".join(part for part in parts if part)
 
 
@@ -60,10 +63,13 @@ def _named_parts(attacks: tuple[AttackRow, ...]) -> str:
     if not named:
         return ""
     attack, best = max(named, key=lambda pair: pair[1].accuracy)
-    start = "Leaks who holds a record:" if best.low > best.chance else "Who holds a record is not told from chance:"
+    # The best of several: its interval is stretched to hold for all of them at once.
+    interval = shown(best.low, best.high, best.seed_low, best.seed_high)
+    low = best.accuracy - (best.accuracy - interval.low) * stretch(len(named))
+    start = "Leaks who holds a record:" if low > best.chance else "Who holds a record is not told from chance:"
     return (
-        f"{start} {attack} names the part of {best.accuracy:.3f} of the members (95 % {best.low:.3f} to "
-        f"{best.high:.3f}; {best.parts} parts, the largest holds {best.chance:.3f})."
+        f"{start} {attack} names the part of {best.accuracy:.3f} of the members (95 % {interval.low:.3f} to "
+        f"{interval.high:.3f}; {best.parts} parts, the largest holds {best.chance:.3f})."
     )
 
 
@@ -95,5 +101,5 @@ def _claim(row: Row) -> str:
         return f"No privacy claim: {m['claim_void_reason']}."
     return (
         f"Claims epsilon {m['epsilon_claimed']:.3g} at delta {m['delta']:.3g} per {m['claim_unit']} "
-        f"({m['claim_adjacency']}, {m['claim_accountant'].upper()}); this run does not test the claim."
+        f"({m['claim_adjacency']}, {m['claim_accountant'].upper()}); {audit_words(row)}"
     )

@@ -56,6 +56,21 @@ def delta(row: Row) -> str:
     return "" if m["epsilon_claimed"] is None else f"at delta {m['delta']:.2g}, per {m['claim_unit']}"
 
 
+def certified(row: Row) -> str:
+    """The certified lower bound on epsilon, or nothing where coins did not decide who is a member."""
+    bound = row.audit.lower_bound if row.audit else None
+    return "" if bound is None else f"at least {bound:.3g}, certified"
+
+
+def equal_kid(row: Row) -> tuple[str, str, str]:
+    """AUC of the undefended model at the row's sample quality; its interval; and after how many steps that was."""
+    found = row.equal_kid
+    if found is None:
+        return EMPTY, "", ""
+    h = found.headline
+    return number(h.auc), interval(h.auc_low, h.auc_high), f"at {found.step:,} of {found.steps:,} steps"
+
+
 def seeds(row: Row) -> str:
     """Completed of all trials where they differ."""
     done, asked = row.measured["seeds"], row.measured["trials"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,12 +51,29 @@ class BoardFiles:
 def write_board(board: Board, folder: Path) -> BoardFiles:
     """Tables, JSON, Markdown, scores, exposures, split indices, plots and the page of a board in ``folder``.
 
-    The board is made in a temporary folder beside and then takes the old one's place, so an interrupted write
-    leaves the old board or none, never a mixture, and no file of an older board survives.
-
     Args:
         board: from ``bench.board.rows.build``.
-        folder: the results folder; it is made, and files in it that are no part of a board are kept.
+        folder: the results folder; see ``replaced``.
+
+    Raises:
+        InputError: the folder is a file, or holds something and no board.
+    """
+    with replaced(folder) as fresh:
+        tables.write_tables(board, fresh)
+        drawn = draw.write_plots(board, fresh)
+        page.write_page(board, drawn, fresh)
+        (fresh / current.TEXT).write_text(leaderboard_text(board, width=current.TEXT_WIDTH), "utf-8")
+        current.write_note(board.results, fresh, board.violations)
+        files = tuple(sorted(p.relative_to(fresh).as_posix() for p in fresh.rglob("*") if p.is_file()))
+    return BoardFiles(folder.resolve(), files)
+
+
+@contextmanager
+def replaced(folder: Path) -> Iterator[Path]:
+    """An empty folder to write a board into, which then takes the place of ``folder``.
+
+    It lies in a temporary folder beside, so an interrupted write leaves the old board or none, never a mixture, and no
+    file of an older board survives. Files in ``folder`` that are no part of a board are kept.
 
     Raises:
         InputError: the folder is a file, or holds something and no board.
@@ -67,18 +86,12 @@ def write_board(board: Board, folder: Path) -> BoardFiles:
     try:
         fresh = scratch / "new"
         fresh.mkdir()
-        tables.write_tables(board, fresh)
-        drawn = draw.write_plots(board, fresh)
-        page.write_page(board, drawn, fresh)
-        (fresh / current.TEXT).write_text(leaderboard_text(board, width=current.TEXT_WIDTH), "utf-8")
-        current.write_note(board.results, fresh)
-        files = tuple(sorted(p.relative_to(fresh).as_posix() for p in fresh.rglob("*") if p.is_file()))
+        yield fresh
         for path in kept:
             _copy(path, fresh / path.name)
         _swap(fresh, folder, scratch / "old")
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return BoardFiles(folder, files)
 
 
 def _foreign(folder: Path) -> list[Path]:

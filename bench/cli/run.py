@@ -99,37 +99,43 @@ def _priority(step: Step) -> float:
 
 
 def finish(planned: Planned, keep_current: bool = False) -> int:
-    """Write the board, print it, and return the exit code: 1 if a cell or trial failed, 3 if one is missing.
+    """Write the board, print it, and return the exit code.
+
+    1 if a cell or trial failed or an audit refutes a claim of differential privacy, else 3 if one is missing.
 
     Args:
         keep_current: leave a board that is still what the results give.
     """
-    from bench.board.current import TEXT, is_current
+    from bench.board.current import TEXT, is_current, noted_violations
     from bench.collect import collect
 
     found = collect(planned.resolved, planned.plan, planned.store)
     if keep_current and is_current(found, planned.folder):
         print((planned.folder / TEXT).read_text("utf-8"))
+        violations = noted_violations(planned.folder)
     else:
-        _write(found, planned.folder)
+        violations = _write(found, planned.folder)
     print(f"\nThe board: {planned.folder / 'index.html'}")
     failed = [f"{t.dataset}/{t.target}/{t.defense}/{t.seed}: {t.reason}" for t in found.trials if t.status == "failed"]
     failed += [
         f"{c.dataset}/{c.target}/{c.defense}/{c.seed}/{c.attack}: {c.reason}"
-        for c in found.cells
+        for c in (*found.cells, *found.snapshots)
         if c.status == "failed"
     ]
     for line in failed:
         print(f"failed: {line}", file=sys.stderr)
+    for line in violations:
+        print(f"dp_violation: {line}", file=sys.stderr)
     for absent in planned.plan.absent:
         print(f"data set {absent.label} is not here: {absent.reason}", file=sys.stderr)
     missing = [t for t in found.trials if t.status == "missing"] + [c for c in found.cells if c.status == "missing"]
     if missing and not failed and not planned.plan.absent:
         print(f"{len(missing)} trials and cells have not been run; `bench run` makes them", file=sys.stderr)
-    return 1 if failed else 3 if missing else 0
+    return 1 if failed or violations else 3 if missing else 0
 
 
-def _write(found: Results, folder: Path) -> None:
+def _write(found: Results, folder: Path) -> tuple[str, ...]:
+    """Write and print the board; the claims that its audit refutes."""
     from bench.board.current import TEXT_WIDTH
     from bench.board.rows import build
     from bench.board.terminal import leaderboard_text
@@ -139,3 +145,4 @@ def _write(found: Results, folder: Path) -> None:
     write_board(board, folder)
     terminal = sys.stdout.isatty()
     print(leaderboard_text(board, width=None if terminal else TEXT_WIDTH, colour=terminal))
+    return board.violations

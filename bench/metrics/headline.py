@@ -125,7 +125,7 @@ def max_t_interval(points: Floats, replicates: Floats, ceiling: float, constant:
     width = np.zeros(len(points))
     if spread.any():
         shifts = np.abs(replicates[spread] - points[spread, None]) / se[spread, None]
-        width = se * np.quantile(shifts.max(axis=0), 1 - ALPHA)
+        width = se * np.quantile(shifts.max(axis=0), 1 - ALPHA, method="weibull")
     low = np.where(constant, points, np.minimum(points - width, ceiling))
     high = np.where(constant, points, np.maximum(points + width, 1 - ceiling))
     return max(0.0, float(low.max())), min(1.0, float(high.max()))

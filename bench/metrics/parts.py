@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
+
+from bench.metrics.intervals import MIN_SEEDS, seed_half_width
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,7 @@ class PartReading:
             it is 1 / parts.
         parts: how many there are.
         members: how many members were judged.
+        seed_low, seed_high: 95 % over training runs; None below 3 of them.
     """
 
     accuracy: float
@@ -28,6 +32,8 @@ class PartReading:
     chance: float
     parts: int
     members: int
+    seed_low: float | None = None
+    seed_high: float | None = None
 
 
 def read_parts(truth: NDArray[np.int64], named: NDArray[np.int64]) -> PartReading | None:
@@ -51,6 +57,13 @@ def read_parts(truth: NDArray[np.int64], named: NDArray[np.int64]) -> PartReadin
         counts.append(int(inside.sum()))
     accuracy, n = float(np.mean(accuracies)), min(counts)
     interval = binomtest(round(accuracy * n), n).proportion_ci(0.95, method="wilson")
-    return PartReading(
-        accuracy, float(interval.low), float(interval.high), float(np.mean(chances)), int(truth.max()) + 1, n
-    )
+    low, high = float(interval.low), float(interval.high)
+    over_runs: dict[str, float] = {}
+    if len(accuracies) >= MIN_SEEDS:
+        half = seed_half_width(np.array(accuracies))
+        over_runs = {
+            "seed_low": max(0.0, accuracy - math.hypot(half, accuracy - low)),
+            "seed_high": min(1.0, accuracy + math.hypot(half, high - accuracy)),
+        }
+    parts = int(truth.max()) + 1
+    return PartReading(accuracy, low, high, float(np.mean(chances)), parts, n, **over_runs)

@@ -5,17 +5,16 @@ Neither torch nor pandas is imported, so that comparing is quick.
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import InputError, MissingError
+from bench.published.npz import read_npz
+from bench.published.strict_json import CONTROL, read_json
 
 FORMATS = (2,)
 """Versions of ``leaderboard.json`` that can be read."""
@@ -27,7 +26,7 @@ class Published:
 
     Attributes:
         folder: where it lies.
-        payload: the content of ``leaderboard.json``; see ``bench.board.tables.payload``.
+        payload: the content of ``leaderboard.json``; see ``bench.board.payload``.
     """
 
     folder: Path
@@ -37,19 +36,18 @@ class Published:
         """The arrays of an npz file of the folder, never unpickling.
 
         Raises:
-            InputError: the name leaves the folder, or the file is no npz of plain arrays.
+            InputError: the name leaves the folder or has control characters, or the file is no npz of plain arrays of
+                finite numbers.
             MissingError: there is no such file.
         """
+        if CONTROL.search(name):
+            raise InputError(f"{self.folder}: expected a printable file name, got {name!a}")
         path = self.folder / name
         if not path.resolve().is_relative_to(self.folder.resolve()):
             raise InputError(f"{self.folder}: expected files inside the folder, got the name {name!r}")
         if not path.is_file():
             raise MissingError(f"{path}: expected the file that leaderboard.json names, found none")
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                return {key: archive[key] for key in archive.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path}: expected an npz of plain arrays, which cannot be read: {error}") from error
+        return read_npz(path)
 
 
 def read_published(folder: Path) -> Published:
@@ -57,15 +55,12 @@ def read_published(folder: Path) -> Published:
 
     Raises:
         MissingError: there is none.
-        InputError: its JSON cannot be read, or is of a version that this code does not know.
+        InputError: its JSON cannot be read, holds NaN or infinity, or is of a version that this code does not know.
     """
     path = folder / "leaderboard.json"
     if not path.is_file():
         raise MissingError(f"{folder}: expected a board there, found no leaderboard.json; write one with `bench run`")
-    try:
-        payload = json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: expected JSON, got something else: {error}") from error
+    payload = read_json(path)
     if not isinstance(payload, dict) or payload.get("format") not in FORMATS:
         got = payload.get("format") if isinstance(payload, dict) else type(payload).__name__
         raise InputError(

@@ -80,3 +80,14 @@ def test_an_attack_without_models_costs_none(tmp_path: Path) -> None:
     plain = Step("attack", ATTACK.key, {}, {}, {}, "attack d", 1)
     cell = collected(stored(tmp_path, {}), (), plain)
     assert (cell.models_trained, cell.models_s) == (0, 0.0)
+
+
+def test_a_reason_steers_no_terminal(tmp_path: Path) -> None:
+    """A library may colour the text of its errors."""
+    planned = PlannedTrial("digits", "dcgan", "none", 0, "", {"train": MODELS[0], "sample": DRAWN})
+    cell = PlannedCell(planned, NearestSample(), "co", "", ATTACK, ())
+    states = {each.id: State("cached", "") for each in (*MODELS, DRAWN)}
+    states[ATTACK.id] = State("new", "\x1b[31mno\x07\tmemory\nat all\ud800")
+    found = _cell(cell, Store(tmp_path), states)
+    assert found.status == "failed"
+    assert found.reason.endswith("tried again: ?[31mno?\tmemory\nat all?")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from scipy.stats import norm
 
 from bench.board import flags
 
@@ -11,6 +12,8 @@ from bench.board import flags
     ("raised", "quiet"),
     [
         (flags.sign_flipped("a", 0.41, 0.45), flags.sign_flipped("a", 0.48, 0.5)),
+        (flags.sign_flipped("a", 0.41, 0.45, chance=0.42), flags.sign_flipped("a", 0.41, 0.45, chance=0.41)),
+        (flags.sign_flipped("a", 0.41, 0.45, 20), flags.sign_flipped("a", 0.45, 0.49, 20)),
         (
             flags.black_box_beats_white_box(("b", 0.61), ("w", 0.6)),
             flags.black_box_beats_white_box(("b", 0.6), ("w", 0.6)),
@@ -24,7 +27,7 @@ from bench.board import flags
         (flags.underpowered(999), flags.underpowered(1000)),
         (flags.tuned_on_labels("a", True), flags.tuned_on_labels("a", False)),
         (flags.capped("a", True, 100), flags.capped("a", False, 100)),
-        (flags.defense_inert([(0, "x", "x")]), flags.defense_inert([(0, "x", "y"), (1, None, None)])),
+        (flags.defense_inert([0]), flags.defense_inert([])),
         (flags.control_failed(["constant: wrong."]), flags.control_failed([])),
     ],
     ids=lambda flag: "quiet" if flag is None else flag.name,
@@ -53,3 +56,13 @@ def test_a_flag_is_quiet_where_nothing_was_measured(flag: flags.Flag | None) -> 
 def test_merged_keeps_each_name_once_with_all_that_was_seen() -> None:
     merged = flags.merged([flags.Flag("capped", "b."), flags.Flag("sign_flipped", "x."), flags.Flag("capped", "a.")])
     assert merged == (flags.Flag("sign_flipped", "x."), flags.Flag("capped", "b. a."))
+
+
+def test_a_sign_is_flipped_beyond_bonferronis_limit() -> None:
+    """With ``tried`` attacks the interval ends where a two-sided test at .05 / tried would."""
+    auc, se = 0.42, 0.02
+    for tried in (1, 5, 20, 100, 1000):
+        end = auc + norm.isf(0.025 / tried) * se
+        flag = flags.sign_flipped("a", auc, auc + norm.isf(0.025) * se, tried)
+        assert (flag is not None) == (end < 0.5)
+        assert flag is None or f"ends at {end:.3f}" in flag.seen

@@ -15,8 +15,8 @@ from bench.board import words
 from bench.board.attack_rows import attack_rows, bootstrap_seed, joint_status, shown
 from bench.board.columns import ATTACKS, LEADERBOARD, TRIALS
 from bench.board.controls import null_limits
+from bench.board.payload import trial_table
 from bench.board.rows import Board, Row, build
-from bench.board.tables import trial_table
 from bench.errors import PluginError
 from bench.metrics.headline import headline
 from bench.metrics.roc import auc
@@ -265,7 +265,7 @@ def test_flags_of_the_whole_row() -> None:
         cell("weak", access="white_box", shift=0.0),
         cell("strong", shift=2.0, tuned_on_labels=True),
         cell("flipped", shift=-1.0),
-        cell("weak", "dropout", access="white_box", shift=0.0),
+        replace(cell("weak", access="white_box", shift=0.0), defense="dropout"),
     )
     plain, dropout = build(results(trials, cells)).rows
     assert {f.name for f in plain.flags} == {

@@ -12,8 +12,8 @@ from planted_board import small, table_quality, tables, trial
 
 from bench.board.digest import digest
 from bench.board.markdown import leaderboard_markdown
+from bench.board.payload import trial_table
 from bench.board.rows import Board, build
-from bench.board.tables import trial_table
 from bench.board.terminal import leaderboard_text
 from bench.board.trial_rows import is_collapsed
 from bench.board.write import write_board

@@ -48,13 +48,6 @@ def test_max_over_null_attacks_needs_correction() -> None:
     assert covered >= 0.93
 
 
-@pytest.mark.study
-def test_max_over_null_attacks_needs_correction_at_length() -> None:
-    covered, _, _, point = null_runs(2000, 1000)
-    assert covered >= 0.94
-    assert point == pytest.approx(0.5, abs=0.0025)
-
-
 def test_the_interval_covers_the_worst_attack_among_correlated_ones() -> None:
     shift = math.sqrt(2) * NormalDist().inv_cdf(0.65)
     covered = 0
@@ -114,7 +107,8 @@ def test_max_t_equals_a_loop() -> None:
     drawn = points[:, None] + rng.normal(size=(3, 400)) * np.array([[0.02], [0.05], [0.0]])
     se = [float(np.std(drawn[i], ddof=1)) for i in (0, 1)]
     shifts = [max(abs(drawn[i, b] - points[i]) / se[i] for i in (0, 1)) for b in range(400)]
-    c = float(np.quantile(shifts, 0.95))
+    ordered = sorted(shifts)  # 95 % of 401 is 380.95
+    c = ordered[379] + 0.95 * (ordered[380] - ordered[379])
     low, high = max_t_interval(points, drawn, 0.99, np.array([False, False, True]))
     assert low == pytest.approx(max(points[0] - c * se[0], points[1] - c * se[1], 0.5))
     assert high == pytest.approx(max(points[0] + c * se[0], points[1] + c * se[1], 0.5))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.stats import norm
+from scipy.stats import t as student
 
 from bench.metrics.parts import read_parts
 from bench.rng import generator
@@ -45,3 +46,25 @@ def test_even_parts_have_the_chance_of_one_part() -> None:
 @pytest.mark.parametrize("named", [[[-1, -1, -1]], [[-1, -1, 0]]], ids=["nobody", "a non-member alone"])
 def test_says_nothing_where_no_member_is_named(named: list[list[int]]) -> None:
     assert read_parts(np.array([[0, 1, -1]]), np.array(named)) is None
+
+
+def test_the_interval_over_runs_holds_both_spreads_and_needs_three() -> None:
+    truth = np.zeros((3, 100), np.int64)
+    named = np.array([[0] * right + [1] * (100 - right) for right in (60, 70, 80)])
+    found = read_parts(truth, named)
+    assert found is not None
+    assert found.seed_low is not None
+    assert found.seed_high is not None
+    runs = student.ppf(0.975, 2) * 0.1 / 3**0.5
+    assert 0.7 - found.seed_low == pytest.approx((runs**2 + (0.7 - found.low) ** 2) ** 0.5)
+    assert found.seed_high - 0.7 == pytest.approx((runs**2 + (found.high - 0.7) ** 2) ** 0.5)
+    two = read_parts(truth[:2], named[:2])
+    assert two is not None
+    assert (two.seed_low, two.seed_high) == (None, None)
+
+
+def test_runs_that_all_name_every_part_are_as_unsure_as_one() -> None:
+    found = read_parts(np.zeros((4, 30), np.int64), np.zeros((4, 30), np.int64))
+    assert found is not None
+    assert (found.accuracy, found.seed_high) == (1, 1)
+    assert found.seed_low == pytest.approx(found.low)
