@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from bench.cli import board, listing, new, plan, run, show, store
+from bench.cli import board, compare, listing, new, plan, run, show, store, verify
 
 app = typer.Typer(
     help=(
@@ -22,6 +22,8 @@ app.command("plan")(plan.plan)
 app.command("list")(listing.list_plugins)
 app.command("show")(show.show)
 app.command("board")(board.board)
+app.command("verify")(verify.verify)
+app.command("compare")(compare.compare)
 app.command("digest")(board.digest)
 app.command("new")(new.new)
 app.add_typer(store.app, name="store")
