@@ -51,7 +51,7 @@ def test_tox_runs_every_check() -> None:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_documents_name_only_commands_and_files_that_exist(path: Path) -> None:
     text = path.read_text("utf-8")
-    known = {"run", "plan", "list", "show", "board", "digest", "new", "store"}
+    known = {"run", "plan", "list", "show", "board", "compare", "verify", "digest", "new", "store"}
     named = set(re.findall(r"^ {4}(?:python -m )?bench (\w+)", text, re.MULTILINE)) | set(
         re.findall(r"`bench (\w+)", text)
     )
