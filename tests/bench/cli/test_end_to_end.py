@@ -48,7 +48,7 @@ def test_every_table_and_picture_is_there(ran: Path) -> None:
     assert 'id="exposed"' in (board / "index.html").read_text()
     assert len(list((board / "scores").rglob("*.npz"))) == 2 * 7  # two defenses, three attacks, four controls
     assert list((board / "plots").rglob("*.png"))
-    assert {p.stem.split("-")[0] for p in (board / "splits").rglob("*.txt")} >= {"members", "nonmembers", "holdout"}
+    assert {p.stem.split("-")[0] for p in (board / "splits").rglob("*.npz")} >= {"members", "nonmembers", "holdout"}
 
 
 def test_the_controls_read_what_they_must(ran: Path) -> None:
