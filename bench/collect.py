@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.described import described
 from bench.matrix import ResolvedMatrix
 from bench.metrics.quality import QualityRecord
 from bench.metrics.stability import StabilityRecord, stability_of_history
@@ -49,6 +50,7 @@ def collect(resolved: ResolvedMatrix, plan: Plan, store: Store) -> Results:
         duplicates={label: data.split.duplicates() for label, data in plan.data.items()},
         snapshots=tuple(_cell(cell, store, states) for cell in plan.snapshots),
         membership={label: data.split.membership for label, data in plan.data.items()},
+        plugins=described(resolved, plan),
         candidates={label: _candidates(data) for label, data in plan.data.items()},
     )
 

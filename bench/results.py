@@ -5,7 +5,7 @@ Nothing here computes a metric; figures come from ``bench.metrics``. What a run 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -199,6 +199,8 @@ class Results:
         fingerprints: data set label -> sha256 of its records.
         duplicates: data set label -> number of exact duplicates across the split.
         membership: data set label -> ``fixed``, or ``coin`` where each candidate joined by a fair coin of its own.
+        plugins: what ``datasets``, ``targets``, ``defenses`` and ``attacks`` say of themselves, by the names that tables
+            have for them; see ``bench.described``. Words alone: no result depends on them.
         candidates: data set label -> reads its members and non-members.
     """
 
@@ -214,4 +216,5 @@ class Results:
     duplicates: Mapping[str, int]
     membership: Mapping[str, str] = field(default_factory=dict)
     snapshots: tuple[Cell, ...] = ()
+    plugins: Mapping[str, Mapping[str, Sequence[Mapping[str, str]]]] = field(default_factory=dict)
     candidates: Mapping[str, Callable[[], Records]] = field(default_factory=dict)

@@ -25,9 +25,9 @@ VOLATILE = frozenset(
 The precision of the arithmetic is called ``arithmetic`` here, because ``precision`` is a measure of quality.
 """
 
-VOLATILE_KEYS = frozenset({"stamp", "matrix"})
-"""Keys at the top of ``leaderboard.json`` that are not compared: versions and time, and the matrix's own
-words, since a comment in it changes no result (its result-changing settings stand under ``settings``)."""
+VOLATILE_KEYS = frozenset({"stamp", "matrix", "plugins"})
+"""Keys at the top of ``leaderboard.json`` that are not compared: versions and time, and words: what plugins say of
+themselves, and the matrix's own, since a comment in it changes no result (``settings`` has what does)."""
 
 ROW = ("dataset", "target", "defense")
 """What names a row of the leaderboard."""

@@ -16,9 +16,15 @@ TEXT = "leaderboard.txt"
 TEXT_WIDTH = 150  # columns of the table where there is no terminal to ask
 
 
-def made_from(results: Results) -> str:
-    """sha256 over everything that a board is computed from: what the store holds, the settings, and the code."""
-    templates = sorted((Path(__file__).parent / "templates").iterdir())
+def made_from(results: Results, marks: str = "") -> str:
+    """sha256 over everything that a board is computed from: what the store holds, the settings, and the code.
+
+    Args:
+        marks: what a comparison adds to the pages; a board with marks is not what a run without would write.
+    """
+    own = Path(__file__).parent
+    folders = (own / "templates", own / "assets", own / "site")
+    shown = [path for folder in folders for path in sorted(folder.iterdir()) if path.is_file()]
     content: dict[str, Any] = {
         "name": results.name,
         "matrix": results.matrix_text,
@@ -38,28 +44,38 @@ def made_from(results: Results) -> str:
         ],
         "fingerprints": dict(results.fingerprints),
         "membership": dict(results.membership),
-        "code": [source_fingerprint(Path(__file__).with_name("write.py")), *(sha256_file(path) for path in templates)],
+        "code": [source_fingerprint(Path(__file__).with_name("write.py")), *(sha256_file(path) for path in shown)],
     }
-    return sha256_json(content)
+    return sha256_json({**content, "marks": marks} if marks else content)
 
 
 def _place(of: Any) -> tuple[str, str, str, int]:
     return of.dataset, of.target, of.defense, of.seed
 
 
-def write_note(results: Results, folder: Path, violations: Sequence[str] = ()) -> None:
+def write_note(results: Results, folder: Path, violations: Sequence[str] = (), marks: str = "") -> None:
     """Note beside the files of a finished board what it was made from, and size and sha256 of each of them.
 
     Args:
         results, folder: what the board was made from, and where it lies.
         violations: a line for each claim that its audit refutes, so that a board that is left as it is fails too.
+        marks: see ``made_from``.
     """
+    _write(folder, made_from(results, marks), violations)
+
+
+def write_copied_note(folder: Path, inputs: str, violations: Sequence[str]) -> None:
+    """The same beside the files of a board that was made elsewhere, from ``inputs``."""
+    _write(folder, inputs, violations)
+
+
+def _write(folder: Path, inputs: str, violations: Sequence[str]) -> None:
     files = {
         path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
         for path in folder.rglob("*")
         if path.is_file()
     }
-    note = {"inputs": made_from(results), "files": files, "violations": list(violations)}
+    note = {"inputs": inputs, "files": files, "violations": list(violations)}
     (folder / NOTE).write_text(canonical_json(note) + "\n", "utf-8")
 
 

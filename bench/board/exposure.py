@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.board.names import slug
-from bench.data.tables import decode, harden
+from bench.board.table_words import Rows, column_names, in_words
 from bench.devices import Device
 from bench.distances import CHUNK, nearest
 from bench.metrics.vulnerability import Exposure, Judged, exposures
-from bench.records import Column, Records, to_float
+from bench.records import Records, to_float
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 SHOWN = 8
 """The most exposed members that a board shows of a row."""
+
+VALUES = 10
+"""Columns of a table that a board shows of an exposed record."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +74,7 @@ class RowExposure:
         return float(self.found.exposure[self.found.membership].mean())
 
     def entry(self) -> dict[str, Any]:
-        """Its part of ``leaderboard.json``."""
+        """Its part of ``leaderboard.json``: no value of any record, since baselines and bundles hold that file too."""
         found = self.found
         return {
             **dict(zip(("dataset", "target", "defense"), self.row.place, strict=True)),
@@ -93,6 +96,15 @@ class RowExposure:
                 for index, place in enumerate(self.top)
             ],
         }
+
+    def shown(self) -> dict[str, Any]:
+        """``entry`` for the board's own page; of tables with ``values``: the first columns of records and samples."""
+        near = self.nearest
+        if near is None or near.records.schema.kind != "table":
+            return self.entry()
+        columns, members, samples = as_read(near, VALUES)
+        more = len(column_names(near.records.schema)) - len(columns)
+        return {**self.entry(), "values": {"columns": columns, "more": more, "members": members, "samples": samples}}
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Of all records that an attack judged, ``(n,)`` each.
@@ -117,9 +129,6 @@ class RowExposure:
         np.savez_compressed(path, allow_pickle=False, **self.arrays())
 
 
-Rows = list[list[str]]
-
-
 def as_read(near: Nearest, columns: int) -> tuple[list[str], Rows, Rows]:
     """The first columns of a table's records and of the samples nearest to them, as a person reads them.
 
@@ -127,22 +136,8 @@ def as_read(near: Nearest, columns: int) -> tuple[list[str], Rows, Rows]:
         Names of the columns; values of the records; values of the samples.
     """
     schema = near.records.schema
-    shown = schema.columns[:columns]
-
-    def read(x: NDArray[Any]) -> Rows:
-        if not shown:  # each value is a number of its own
-            return [[f"{value:.4g}" for value in row[:columns]] for row in x]
-        return [[_value(value, column) for value, column in zip(row, shown, strict=False)] for row in raw(x)]
-
-    def raw(x: NDArray[Any]) -> NDArray[np.float64]:
-        return decode(harden(x, schema), schema)
-
-    names = [column.name for column in shown] or [f"value {index}" for index in range(min(columns, schema.shape[0]))]
-    return names, read(near.records.x), read(near.samples)
-
-
-def _value(value: float, column: Column) -> str:
-    return column.categories[int(value)] if column.categories else f"{value:.4g}"
+    names = column_names(schema)[:columns]
+    return names, in_words(near.records.x, schema, columns), in_words(near.samples, schema, columns)
 
 
 def row_exposures(board: Board) -> tuple[RowExposure, ...]:

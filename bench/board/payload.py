@@ -57,6 +57,7 @@ def payload(board: Board) -> dict[str, Any]:
             for line in results.lines
         ],
         "datasets": {dataset: _dataset_entry(dataset, results) for dataset in _datasets(results)},
+        "plugins": results.plugins,
         "flags": EXPLANATIONS,
         "faults": list(board.faults),
         "stamp": results.stamp,

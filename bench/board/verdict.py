@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from bench.board.attack_rows import AttackRow, shown
 from bench.board.audit_words import audit_words
@@ -24,6 +24,19 @@ def verdict(row: Row) -> str:
     return " ".join(part for part in parts if part)
 
 
+Short = Literal["leaks", "useless, and leaks", "private because useless", "no leak seen", "not attacked"]
+
+
+def verdict_in_short(row: Row) -> Short:
+    """What the verdict of a row says first."""
+    interval = row.interval
+    if interval is None:
+        return "not attacked"
+    if row.raised("quality_gone"):
+        return "private because useless" if interval.low <= 0.5 else "useless, and leaks"
+    return "leaks" if interval.low > 0.5 else "no leak seen"
+
+
 def _status(row: Row) -> str:
     if row.status != "completed":
         return f"{row.status.replace('_', ' ').capitalize()}{f': {row.reason}' if row.reason else ''}."
@@ -35,12 +48,12 @@ def _leak(row: Row) -> str:
     if worst is None or interval is None:
         return "" if row.status != "completed" else "No attack was completed, so nothing is known of the leak."
     h, attack = worst.headline, worst.row
-    if row.raised("quality_gone"):
-        start = "Private because useless:" if interval.low <= 0.5 else "Useless, and leaks all the same:"
-    elif interval.low > 0.5:
-        start = "Leaks:"
-    else:
-        start = "No leak of membership told from chance, which proves none:"
+    start = {
+        "private because useless": "Private because useless:",
+        "useless, and leaks": "Useless, and leaks all the same:",
+        "leaks": "Leaks:",
+        "no leak seen": "No leak of membership told from chance, which proves none:",
+    }[verdict_in_short(row)]
     runs = f"{h.seeds} run{'s' if h.seeds > 1 else ''}"
     of = f"the worst of {len(h.attacks)} attacks" if len(h.attacks) > 1 else "the only attack"
     return (

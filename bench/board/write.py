@@ -5,15 +5,22 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.board import current, draw, page, tables
+from bench.board import current, draw, tables
 from bench.board.rows import Board
+from bench.board.site.downloads import MATRIX, REFERENCES, write_downloads
+from bench.board.site.entry import Compared, Entry
+from bench.board.site.links import ASSETS, ATTACKS, GROUPS, INDEX, METHOD
+from bench.board.site.write import write_site
 from bench.board.terminal import leaderboard_text
 from bench.errors import InputError
+
+BOARD = "leaderboard.json"
+"""The file that every board has."""
 
 OWN = frozenset(
     {
@@ -21,9 +28,15 @@ OWN = frozenset(
         "attacks.csv",
         "sets.csv",
         "trials.csv",
-        "leaderboard.json",
+        BOARD,
         "leaderboard.md",
-        "index.html",
+        INDEX,
+        ATTACKS,
+        METHOD,
+        ASSETS,
+        GROUPS,
+        MATRIX,
+        REFERENCES,
         current.NOTE,
         current.TEXT,
         "plots",
@@ -33,6 +46,9 @@ OWN = frozenset(
     }
 )
 """What a board consists of. All else in its folder is someone else's and stays."""
+
+Marking = Callable[[Board, Path], Compared]
+"""Compares a board, of which a folder has the numbers already, with a baseline."""
 
 
 @dataclass(frozen=True)
@@ -48,38 +64,48 @@ class BoardFiles:
     files: tuple[str, ...]
 
 
-def write_board(board: Board, folder: Path) -> BoardFiles:
-    """Tables, JSON, Markdown, scores, exposures, split indices, plots and the page of a board in ``folder``.
+def write_board(board: Board, folder: Path, compared: Marking | None = None) -> BoardFiles:
+    """Tables, JSON, Markdown, scores, exposures, split indices, plots and the pages of a board in ``folder``.
 
     Args:
         board: from ``bench.board.rows.build``.
         folder: the results folder; see ``replaced``.
+        compared: what the pages shall mark.
 
     Raises:
         InputError: the folder is a file, or holds something and no board.
     """
     with replaced(folder) as fresh:
         tables.write_tables(board, fresh)
+        write_downloads(board.results, fresh)
         drawn = draw.write_plots(board, fresh)
-        page.write_page(board, drawn, fresh)
+        marks = None if compared is None else compared(board, fresh)
+        exposures = tuple(exposure.shown() for exposure in board.exposures)
+        entry = Entry(board, board.results.name, drawn, exposures, compared=marks)
+        write_site([entry], fresh, board.results.name)
         (fresh / current.TEXT).write_text(leaderboard_text(board, width=current.TEXT_WIDTH), "utf-8")
-        current.write_note(board.results, fresh, board.violations)
+        current.write_note(board.results, fresh, board.violations, marks=repr(marks) if marks else "")
         files = tuple(sorted(p.relative_to(fresh).as_posix() for p in fresh.rglob("*") if p.is_file()))
     return BoardFiles(folder.resolve(), files)
 
 
 @contextmanager
-def replaced(folder: Path) -> Iterator[Path]:
+def replaced(folder: Path, own: Collection[str] = OWN, sign: str = BOARD, what: str = "a board") -> Iterator[Path]:
     """An empty folder to write a board into, which then takes the place of ``folder``.
 
     It lies in a temporary folder beside, so an interrupted write leaves the old board or none, never a mixture, and no
     file of an older board survives. Files in ``folder`` that are no part of a board are kept.
 
+    Args:
+        own: what a board consists of.
+        sign: the file that every board has.
+        what: what to call it, where it is something else that is written so.
+
     Raises:
         InputError: the folder is a file, or holds something and no board.
     """
     folder = folder.resolve()
-    kept = _foreign(folder)
+    kept = foreign(folder, own, sign, what)
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Beside, not in the system's temporary folder: only a rename within one file system is atomic.
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -94,20 +120,24 @@ def replaced(folder: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _foreign(folder: Path) -> list[Path]:
-    """What in the folder is no part of a board."""
+def foreign(folder: Path, own: Collection[str], sign: str, what: str) -> list[Path]:
+    """What in the folder is no part of a board; see ``replaced``.
+
+    Raises:
+        InputError: the folder is a file, or holds something and no board.
+    """
     if not folder.exists():
         return []
     if not folder.is_dir():
-        raise InputError(f"expected a results folder, but {folder} is a file: name another place")
+        raise InputError(f"expected a folder for {what}, but {folder} is a file: name another place")
     entries = sorted(folder.iterdir())
-    if entries and not (folder / "leaderboard.json").is_file():
+    if entries and not (folder / sign).is_file():
         raise InputError(
-            f"expected an empty folder or one with a board, but {folder} holds "
+            f"expected an empty folder or one with {what}, but {folder} holds "
             f"{', '.join(p.name for p in entries[:3])}{'...' if len(entries) > 3 else ''} and no "
-            "leaderboard.json: name another folder, or empty this one"
+            f"{sign}: name another folder, or empty this one"
         )
-    return [path for path in entries if path.name not in OWN]
+    return [path for path in entries if path.name not in own]
 
 
 def _copy(source: Path, to: Path) -> None:

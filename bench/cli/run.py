@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.common import DeviceOption, MatrixArgument, Planned, ResultsOption, duration, make_plan
+from bench.cli.common import DeviceOption, MatrixArgument, OnlyOption, Planned, ResultsOption, duration, make_plan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bench.board.write import Marking
     from bench.plan.graph import Step
-    from bench.results import Results
+    from bench.results import Cell, Results, Trial
 
 
 def run(
@@ -38,10 +39,12 @@ def run(
         ),
     ] = None,
     device: DeviceOption = None,
+    only: OnlyOption = None,
 ) -> None:
     """Train, attack and measure everything in a matrix, and write the leaderboard.
 
-    What is stored already is not done again, so the same command goes on after an interruption.
+    What is stored already is not done again, so the same command goes on after an interruption. With --only, the board
+    has the other rows as far as they are stored, and the exit code speaks of the chosen rows alone.
 
     Examples:
 
@@ -49,15 +52,18 @@ def run(
 
       bench run matrix.yaml --workers 1
 
+      bench run matrix.yaml --only 'digits/dcgan/dropout'
+
       bench run matrix.yaml --cluster tcp://scheduler:8786 --results /mnt/results
     """
     from bench.plan.status import new_steps, step_states
     from bench.steps.data import store_data
 
-    planned = make_plan(matrix, results, device)
-    for data in planned.plan.data.values():
+    planned = make_plan(matrix, results, device, only or ())
+    asked = planned.asked()
+    for data in asked.data.values():
         store_data(data, planned.store)
-    steps = new_steps(planned.plan, step_states(planned.plan, planned.store))
+    steps = new_steps(asked, step_states(asked, planned.store))
     if steps:
         compute(planned, steps, workers, cluster)
     else:
@@ -98,13 +104,14 @@ def _priority(step: Step) -> float:
     return float(step.work) if step.kind == "train" else 0.0
 
 
-def finish(planned: Planned, keep_current: bool = False) -> int:
-    """Write the board, print it, and return the exit code.
+def finish(planned: Planned, keep_current: bool = False, compared: Marking | None = None) -> int:
+    """Write the board, print it, and return the exit code, which speaks of the rows that were asked for.
 
     1 if a cell or trial failed or an audit refutes a claim of differential privacy, else 3 if one is missing.
 
     Args:
         keep_current: leave a board that is still what the results give.
+        compared: for marks on the page, see ``write_board``.
     """
     from bench.board.current import TEXT, is_current, noted_violations
     from bench.collect import collect
@@ -114,27 +121,38 @@ def finish(planned: Planned, keep_current: bool = False) -> int:
         print((planned.folder / TEXT).read_text("utf-8"))
         violations = noted_violations(planned.folder)
     else:
-        violations = _write(found, planned.folder)
+        violations = _write(found, planned.folder, compared)
     print(f"\nThe board: {planned.folder / 'index.html'}")
-    failed = [f"{t.dataset}/{t.target}/{t.defense}/{t.seed}: {t.reason}" for t in found.trials if t.status == "failed"]
+    trials = [trial for trial in found.trials if _asked(planned, trial)]
+    cells = [cell for cell in found.cells if _asked(planned, cell)]
+    snapshots = [cell for cell in found.snapshots if _asked(planned, cell)]
+    if planned.rows is not None:
+        labels = tuple(f"{' / '.join(row)}: " for row in planned.rows)
+        violations = tuple(line for line in violations if line.startswith(labels))
+    failed = [f"{t.dataset}/{t.target}/{t.defense}/{t.seed}: {t.reason}" for t in trials if t.status == "failed"]
     failed += [
         f"{c.dataset}/{c.target}/{c.defense}/{c.seed}/{c.attack}: {c.reason}"
-        for c in (*found.cells, *found.snapshots)
+        for c in (*cells, *snapshots)
         if c.status == "failed"
     ]
     for line in failed:
         print(f"failed: {line}", file=sys.stderr)
     for line in violations:
         print(f"dp_violation: {line}", file=sys.stderr)
-    for absent in planned.plan.absent:
-        print(f"data set {absent.label} is not here: {absent.reason}", file=sys.stderr)
-    missing = [t for t in found.trials if t.status == "missing"] + [c for c in found.cells if c.status == "missing"]
-    if missing and not failed and not planned.plan.absent:
-        print(f"{len(missing)} trials and cells have not been run; `bench run` makes them", file=sys.stderr)
+    absent = planned.asked().absent
+    for each in absent:
+        print(f"data set {each.label} is not here: {each.reason}", file=sys.stderr)
+    missing = sum(trial.status == "missing" for trial in trials) + sum(cell.status == "missing" for cell in cells)
+    if missing and not failed and not absent:
+        print(f"{missing} trials and cells have not been run; `bench run` makes them", file=sys.stderr)
     return 1 if failed or violations else 3 if missing else 0
 
 
-def _write(found: Results, folder: Path) -> tuple[str, ...]:
+def _asked(planned: Planned, each: Trial | Cell) -> bool:
+    return planned.rows is None or (each.dataset, each.target, each.defense) in planned.rows
+
+
+def _write(found: Results, folder: Path, compared: Marking | None) -> tuple[str, ...]:
     """Write and print the board; the claims that its audit refutes."""
     from bench.board.current import TEXT_WIDTH
     from bench.board.rows import build
@@ -142,7 +160,7 @@ def _write(found: Results, folder: Path) -> tuple[str, ...]:
     from bench.board.write import write_board
 
     board = build(found)
-    write_board(board, folder)
+    write_board(board, folder, compared)
     terminal = sys.stdout.isatty()
     print(leaderboard_text(board, width=None if terminal else TEXT_WIDTH, colour=terminal))
     return board.violations

@@ -68,14 +68,19 @@ def verify(
                 _rerun(published, found, report, matrix, rerun, seed, workers)
     for line in report.notes:
         print(f"note: {printable(line)}")
+    if report.problems:
+        print_problems(results, report)
+        sys.exit(1)
+    print(f"{results}: verified ({report.counted})")
+
+
+def print_problems(results: Path, report: Report) -> None:
+    """What is wrong with a board, to the error stream."""
     for line in report.problems[:SHOWN]:
         print(f"wrong: {printable(line)}", file=sys.stderr)
     if len(report.problems) > SHOWN:
         print(f"wrong: and {len(report.problems) - SHOWN} more", file=sys.stderr)
-    if report.problems:
-        print(f"{results}: {len(report.problems)} problems ({report.counted} checked)", file=sys.stderr)
-        sys.exit(1)
-    print(f"{results}: verified ({report.counted})")
+    print(f"{results}: {len(report.problems)} problems ({report.counted} checked)", file=sys.stderr)
 
 
 def printable(line: str) -> str:

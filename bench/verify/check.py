@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bench.board.rows import Board
 from bench.errors import InputError
 from bench.published.read import Published
 from bench.results import Results
@@ -15,7 +16,7 @@ from bench.verify.structure import check_structure
 
 TAKEN = (
     "taken as published, since only the models and records could tell: sample quality, training stability, claims and "
-    "cost of each trial, fingerprints and duplicates of the data; nearest samples; pictures and index.html; the stamp "
+    "cost of each trial, fingerprints and duplicates of the data; nearest samples; pictures and pages; the stamp "
     "(versions, platform, commit, time); the matrix, and settings that no table is computed with (samples, device, "
     "precision, quality, configurations), which were only compared with the matrix where it gives them"
 )
@@ -27,23 +28,30 @@ def verify(published: Published) -> tuple[Report, Results | None]:
     Returns:
         What was found; and the results behind the board, None where they could not be read.
     """
+    report, results, _ = verify_board(published)
+    return report, results
+
+
+def verify_board(published: Published) -> tuple[Report, Results | None, Board | None]:
+    """The same with the board that was computed again, None where that could not be done."""
     report = Report()
     violations = check_files(published.folder, report)
     try:
         facts = read_facts(published.payload)
     except InputError as error:
         report.problem(*error.problems)
-        return report, None
+        return report, None, None
     check_structure(facts, report)
     check_settings(facts, report)
     results = rebuild(published, facts, report)
     _check_unnamed(published, report)
+    board = None
     if results is None:
         report.note("no number was recomputed, since scores or splits are not what they should be")
     else:
-        recompute(results, published, violations, report)
+        board = recompute(results, published, violations, report)
     report.note(TAKEN)
-    return report, results
+    return report, results, board
 
 
 def _check_unnamed(published: Published, report: Report) -> None:

@@ -150,6 +150,8 @@ class BoardFacts(_Exact):
     faults: tuple[str, ...]
     stamp: dict[str, Any]
     matrix: str
+    plugins: dict[str, dict[str, tuple[dict[str, str], ...]]] = {}
+    """Boards of before had none."""
 
 
 def read_facts(payload: Mapping[str, Any]) -> BoardFacts:

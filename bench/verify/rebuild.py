@@ -48,6 +48,7 @@ def rebuild(published: Published, facts: BoardFacts, report: Report) -> Results 
         duplicates={name: d.duplicates for name, d in facts.datasets.items() if d.duplicates is not None},
         membership={name: d.membership for name, d in facts.datasets.items() if d.membership is not None},
         snapshots=tuple(snapshots),
+        plugins=facts.plugins,
     )
 
 

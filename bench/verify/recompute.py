@@ -33,21 +33,24 @@ NEAREST = ("samples_seed", "nearest_sample", "distance")
 """Keys of the exposures that come from generated samples, which a board does not hold."""
 
 
-def recompute(results: Results, published: Published, violations: Sequence[str], report: Report) -> None:
+def recompute(results: Results, published: Published, violations: Sequence[str], report: Report) -> Board | None:
     """Build the board of ``results`` and compare every number of every table with what is published.
 
     Args:
         results: as rebuilt from ``published``.
         violations: the refuted claims that the list of files notes.
         report: gets what differs.
+
+    Returns:
+        The board as computed; None where it, or one of its tables or texts, cannot be.
     """
     try:
         board = build(results)
         made = payload(board)
     except FAILURES as error:
         # Whoever tampered may have left what no run would give; then there is nothing to compare with.
-        report.problem(f"leaderboard.json: the tables cannot be recomputed from what is published: {_said(error)}")
-        return
+        report.problem(f"leaderboard.json: the tables cannot be recomputed from what is published: {said(error)}")
+        return None
     if (version := published.payload["stamp"].get("leakboard")) != __version__:
         report.note(f"written by version {version} and recomputed by {__version__}: differences may come from that")
     if tuple(violations) != board.violations:
@@ -61,15 +64,18 @@ def recompute(results: Results, published: Published, violations: Sequence[str],
         "texts": lambda: _compare_texts(published.folder, board, report),
         "exposures": lambda: _compare_exposures(published, board, report),
     }
+    whole = True
     for name, compare in parts.items():
         try:
             lines += compare()
         except FAILURES as error:
-            report.problem(f"{name}: cannot be recomputed from what is published: {_said(error)}")
+            report.problem(f"{name}: cannot be recomputed from what is published: {said(error)}")
+            whole = False
     settle(lines, published.payload["stamp"], report)
+    return board if whole else None
 
 
-def _said(error: BaseException) -> str:
+def said(error: BaseException) -> str:
     """What went wrong, and where in our code, so that a bug of ours is found too."""
     at = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {str(error)[:300]} (in {Path(at.filename).name}, {at.name})"
@@ -78,7 +84,7 @@ def _said(error: BaseException) -> str:
 def _compare_json(stored: Mapping[str, Any], made: Mapping[str, Any], report: Report) -> Iterator[str]:
     for key in made:
         # Snapshots whose scores no row uses are published without scores; the facts of all of them were read already.
-        if key not in ("snapshots", "stamp", "matrix"):
+        if key not in ("snapshots", "stamp", "matrix", "plugins"):
             one, other = (_without_nearest(side[key]) if key == "exposures" else side[key] for side in (stored, made))
             words = tuple(made[key]) if key == "flags" else WORDS
             for line in differences(one, other, key, words):

@@ -18,6 +18,7 @@ from bench.devices import KINDS
 from bench.errors import InputError
 from bench.matrix import ResolvedMatrix, load_matrix
 from bench.metrics.roc import auc
+from bench.plan import only
 from bench.plan.graph import Plan, PlannedCell, Step
 from bench.results import Cell, Results, Trial
 from bench.rng import generator
@@ -103,14 +104,8 @@ def planned(plan: Plan, drawn: Iterable[Cell]) -> tuple[PlannedCell, ...]:
 
 def steps_behind(plan: Plan, cells: Iterable[PlannedCell]) -> Sequence[Step]:
     """What must be computed for these cells and the quality of their trials, in the plan's order."""
-    wanted: set[str] = set()
-    ahead = [step for cell in cells for step in (cell.step, cell.trial.steps.get("quality")) if step is not None]
-    while ahead:
-        step = ahead.pop()
-        if step.id not in wanted:
-            wanted.add(step.id)
-            ahead += step.before()
-    return [step for step in plan.steps if step.id in wanted and step.kind != "data"]
+    ends = [step for cell in cells for step in (cell.step, cell.trial.steps.get("quality")) if step is not None]
+    return [step for step in only.steps_behind(plan, ends) if step.kind != "data"]
 
 
 def compare(published: Results, again: Results, drawn: Sequence[Cell], report: Report) -> None:

@@ -70,6 +70,12 @@ def written(board: Board, tmp_path_factory: pytest.TempPathFactory) -> BoardFile
 # which records leak
 
 
+def group_page(made: BoardFiles) -> str:
+    """The page of the only row."""
+    (name,) = [name for name in made.files if name.startswith("trials/")]
+    return (made.folder / name).read_text()
+
+
 def test_exposures_leave_controls_out_and_say_what_stands_behind(board: Board) -> None:
     (exposure,) = board.exposures
     assert exposure.found.names == ("capped", "nearest_sample")
@@ -108,7 +114,7 @@ def test_rows_without_attacks_or_samples_show_what_they_have(tmp_path: Path) -> 
     assert {shown["distance"] for shown in entry["most_exposed"]} == {None}
     made = write_board(build(results((trial(),), (cell(),))), tmp_path / "board")
     assert not [name for name in made.files if name.startswith("plots/exposed")]
-    assert "Which records leak" in (made.folder / "index.html").read_text()
+    assert "Members average" in group_page(made)
 
 
 def test_exposures_are_published(written: BoardFiles, board: Board) -> None:
@@ -131,8 +137,8 @@ def test_exposures_are_published(written: BoardFiles, board: Board) -> None:
 
 
 def test_the_page_shows_the_members_and_says_whose_eyes_these_are(written: BoardFiles, board: Board) -> None:
-    page = (written.folder / "index.html").read_text()
-    section = page[page.index('id="exposed"') : page.index('id="samples"')]
+    page = group_page(written)
+    section = page[page.index('<h2 id="exposed"') : page.index('<h2 id="privacy"')]
     (exposure,) = board.exposures
     out = exposure.found.standing_out()
     assert "2 attacks, 2 training runs each." in section
@@ -140,7 +146,7 @@ def test_the_page_shows_the_members_and_says_whose_eyes_these_are(written: Board
     assert "Samples of seed 0." in section
     assert "an attacker does not know who is a member" in section
     for place in exposure.top:
-        assert f'<td class="n">{IDS[place]}</td>' in section
+        assert f'<th scope="row" class="n">{IDS[place]}</th>' in section
     assert "plots/exposed-" in section
 
 
@@ -186,7 +192,7 @@ def test_rows_of_a_table_are_shown_in_their_own_units(tmp_path: Path) -> None:
     raw = generator(2, "planted table").normal(40, 10, (len(IDS), 11))[exposure.top, 0]
     assert [float(row[0]) for row in members] == pytest.approx(raw.tolist(), rel=1e-3)
     assert [row[1] for row in members] == [COLUMNS[1].categories[place % 2] for place in exposure.top]
-    page = (write_board(made, tmp_path / "board").folder / "index.html").read_text()
+    page = group_page(write_board(made, tmp_path / "board"))
     assert "The first 10 of 11 columns." in page
     assert "&lt;m&gt;<small>&lt;m&gt;</small>" in page
     assert "<m>" not in page
@@ -278,8 +284,7 @@ def test_sets_are_published(of_sizes: Board, tmp_path: Path) -> None:
         member = np.array([kept["membership"][place[0]] for place in sets_of(kept["set_id_5"])])
         again = auc(kept["set_score_5"], member)
     assert again == pytest.approx(auc(own_scores(1, 5), member))
-    page = (made.folder / "index.html").read_text()
-    section = page[page.index('id="sets"') : page.index('id="roc"')]
+    section = (made.folder / "attacks.html").read_text().partition('id="sets"')[2].partition("</table>")[0]
     assert "sets of 150" in section
     assert f"by mean score {reading(of_sizes, 'co', 10).summary.mean_set_auc:.3f}" in section
     assert "oracle" not in section
@@ -289,7 +294,7 @@ def test_sets_are_published(of_sizes: Board, tmp_path: Path) -> None:
 
 def test_one_size_without_own_scores_needs_no_table(tmp_path: Path) -> None:
     made = write_board(build(results((trial(),), (cell(),))), tmp_path / "board")
-    assert 'id="sets"' not in (made.folder / "index.html").read_text()
+    assert 'id="sets"' not in (made.folder / "attacks.html").read_text()
     assert (made.folder / "sets.csv").read_text().count("\n") == 2
 
 

@@ -96,11 +96,11 @@ def test_the_spread_over_seeds_is_of_the_tables_measure() -> None:
 
 def test_files_of_a_board_of_tables(board: Board, tmp_path: Path) -> None:
     made = write_board(board, tmp_path / "board")
-    assert sum(f.startswith("plots/scatter") for f in made.files) == 1
+    assert sum(f.startswith("plots/scatter") for f in made.files) == 2  # for the page, and for papers
     assert not [f for f in made.files if f.startswith("plots/samples")]
     page = (made.folder / "index.html").read_text()
-    assert '<th class="n">marginal</th>' in page
-    assert "KID" not in page
+    assert '<th scope="col" data-key="marginal_distance"' in page
+    assert 'data-key="kid"' not in page
     assert "0.080 to 0.120" in page
     frame = pd.read_csv(made.folder / "trials.csv")
     assert frame["marginal_distance"].tolist() == [0.1, 0.44, 0.2]
