@@ -199,8 +199,8 @@ class Results:
         fingerprints: data set label -> sha256 of its records.
         duplicates: data set label -> number of exact duplicates across the split.
         membership: data set label -> ``fixed``, or ``coin`` where each candidate joined by a fair coin of its own.
-        plugins: what ``datasets``, ``targets``, ``defenses`` and ``attacks`` say of themselves, by the names that tables
-            have for them; see ``bench.described``. Words alone: no result depends on them.
+        plugins: what ``datasets``, ``targets``, ``defenses`` and ``attacks`` say of themselves, by their names in
+            tables; see ``bench.described``. Words alone: no result depends on them.
         candidates: data set label -> reads its members and non-members.
     """
 

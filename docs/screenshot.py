@@ -35,7 +35,7 @@ def picture(page_file: Path, width: int, scale: float, dark: bool, full_page: bo
         end = page.locator("#leaderboard .scroll").bounding_box()
         if end is None:
             raise ValueError(f"expected a leaderboard in {page_file}, found none: is it of an older version?")
-        box = {"x": 0, "y": 0, "width": width, "height": end["y"] + end["height"] + 16}
+        box = {"x": 0, "y": 0, "width": width, "height": end["y"] + end["height"] + 8}
         return page.screenshot(full_page=True, clip=box)
 
 

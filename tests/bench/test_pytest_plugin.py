@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from run_matrix import write_matrix
 
 HERE = Path(__file__).parent
 
@@ -89,12 +90,9 @@ def test_without_a_baseline_it_fails_and_says_what_to_do(boards: Path, tmp_path:
     assert (gone.returncode, "found nothing there" in gone.stdout) == (1, True), gone.stdout
 
 
-def test_a_matrix_is_run_and_compared(tmp_path: Path) -> None:
-    sys.path.append(str(HERE / "cli"))
-    from run_matrix import TINY, bench, write_matrix
-
-    matrix = write_matrix(tmp_path, TINY)
-    assert bench("run", matrix, "--results", tmp_path / "results", "--workers", "1").returncode == 0
+def test_a_matrix_is_run_and_compared(tiny_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_run / "results" / ".store", tmp_path / "results" / ".store")
+    matrix = write_matrix(tmp_path)
     test = f"""\
 def test_it(bench_compare):
     found = bench_compare.run({str(matrix)!r}, results={str(tmp_path / "results")!r})
@@ -104,17 +102,14 @@ def test_it(bench_compare):
 def test_what_is_no_matrix(bench_compare):
     bench_compare.run("nowhere.yaml")
 """
-    done = suite(tmp_path, test, "--bench-baseline", str(tmp_path / "results" / "tiny"))
+    done = suite(tmp_path, test, "--bench-baseline", str(tiny_run / "results" / "tiny"))
     assert "1 failed, 1 passed" in done.stdout, done.stdout
     assert "nowhere.yaml" in done.stdout
 
 
 def test_a_run_that_breaks_is_not_judged_by_an_older_board(boards: Path, tmp_path: Path) -> None:
     """An uncaught error has the code of a failed cell, 1, and the board of the run before lies there still."""
-    sys.path.append(str(HERE / "cli"))
-    from run_matrix import TINY, write_matrix
-
-    matrix = write_matrix(tmp_path, TINY)
+    matrix = write_matrix(tmp_path)
     shutil.copytree(boards / "base", tmp_path / "results" / "tiny")
     hook = tmp_path / "hook"
     hook.mkdir()

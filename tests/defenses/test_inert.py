@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import csv
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from run_matrix import bench_here
 from torch import nn
 
 from bench.contracts import check_defense
@@ -92,6 +90,8 @@ targets:
 defenses: [none, "./planted.py:AsleepDropout", "./planted.py:NoLayers"]
 attacks: [nearest_sample]
 seeds: [0]
+controls: false
+equal_kid: false
 samples: 100
 quality: {records: 100, extractor: efficientnet_lite0-64, snapshot_records: 100}
 resamples: 40
@@ -156,10 +156,7 @@ def test_weight_norm_on_no_layer_is_refused(tmp_path: Path) -> None:
 def test_a_run_shows_it_in_the_row(tmp_path: Path) -> None:
     (tmp_path / "planted.py").write_text(PLANTED, "utf-8")
     (tmp_path / "inert.yaml").write_text(MATRIX, "utf-8")
-    done = subprocess.run(
-        [sys.executable, "-m", "bench", "run", "inert.yaml", "--results", "results", "--workers", "1"],
-        capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "NO_COLOR": "1"}, timeout=400, check=False,
-    )  # fmt: skip
+    done = bench_here("run", tmp_path / "inert.yaml", "--results", tmp_path / "results")
     assert done.returncode == 0, done.stderr
     with (tmp_path / "results" / "inert" / "leaderboard.csv").open(newline="") as file:
         rows = {row["defense"].partition("(")[0]: row for row in csv.DictReader(file)}

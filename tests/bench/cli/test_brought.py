@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from run_matrix import bench, write_matrix
+from run_matrix import bench_here, write_matrix
 
 from bench.data.sets.digits import Digits
 from bench.devices import Device
@@ -62,7 +62,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # What a model that copies its members would generate; more than are asked for, so that seeds draw from them.
     np.savez(folder / "samples.npz", images=np.concatenate([roles["members"].x[:, 0]] * 4))
     write_weights(folder, roles["members"])
-    done = bench("run", write_matrix(folder, MATRIX), "--results", folder / "results", "--workers", "1")
+    done = bench_here("run", write_matrix(folder, MATRIX), "--results", folder / "results")
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -85,7 +85,7 @@ def test_what_needs_networks_has_them_or_says_so(ran: Path) -> None:
     read = rows(ran, "attacks.csv")
     assert 0 < float(read["checkpoint", "none", "logan_white_box"]["auc"]) < 1
     assert read["samples", "none", "logan_white_box"]["auc"] == ""
-    planned = bench("plan", ran / "tiny.yaml", "--results", ran / "results")
+    planned = bench_here("plan", ran / "tiny.yaml", "--results", ran / "results")
     assert "logan_white_box needs the target's discriminator, and samples has none" in planned.stdout
     assert "samples was trained elsewhere, so dropout cannot change its training" in planned.stdout
 
@@ -104,11 +104,11 @@ def test_other_weights_are_another_trial(ran: Path, tmp_path: Path) -> None:
     """The content of the files is part of a step's identity, their place is not."""
     for file in ran.glob("*.*"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    same = bench("plan", tmp_path / "tiny.yaml", "--results", ran / "results")
+    same = bench_here("plan", tmp_path / "tiny.yaml", "--results", ran / "results")
     assert same.returncode == 0, same.stderr
     assert "new " not in same.stdout
     np.savez(tmp_path / "samples.npz", images=np.zeros((120, 8, 8), np.uint8))
-    other = bench("plan", tmp_path / "tiny.yaml", "--results", ran / "results")
+    other = bench_here("plan", tmp_path / "tiny.yaml", "--results", ran / "results")
     new = [line for line in other.stdout.splitlines() if line.startswith("new")]
     assert new
     assert all("/samples/" in line for line in new)
@@ -117,6 +117,6 @@ def test_other_weights_are_another_trial(ran: Path, tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_the_users_mistake(ran: Path, tmp_path: Path) -> None:
     for file in ran.glob("*.npz"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    done = bench("plan", write_matrix(tmp_path, MATRIX), "--results", tmp_path / "results")
+    done = bench_here("plan", write_matrix(tmp_path, MATRIX), "--results", tmp_path / "results")
     assert done.returncode == 2
     assert "checkpoint: expected a file or folder as 'path', but there is no" in done.stderr

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from run_matrix import bench, write_matrix
+from run_matrix import bench_here, write_matrix
 
 from bench.devices import Device
 from bench.metrics.parts import read_parts
@@ -28,6 +28,8 @@ defenses:
   - {name: more_data, factor: 2}
 attacks: [logan_white_box, update_observer, {name: lira, models: 1, statistic: logan_white_box}]
 seeds: [0]
+controls: false
+equal_kid: false
 samples: 120
 quality: {records: 100, extractor: efficientnet_lite0-64, snapshot_records: 100}
 resamples: 100
@@ -37,7 +39,7 @@ resamples: 100
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("divided")
-    done = bench("run", write_matrix(folder, DIVIDED), "--results", folder / "results", "--workers", "1")
+    done = bench_here("run", write_matrix(folder, DIVIDED), "--results", folder / "results")
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 

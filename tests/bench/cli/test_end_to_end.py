@@ -12,31 +12,36 @@ import sys
 from pathlib import Path
 
 import pytest
-from run_matrix import TINY, bench, write_matrix
+from run_matrix import SMALL, TINY, bench, bench_here, write_matrix
 
 from bench.identity import ROOT
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def ran(tiny_run: Path) -> Path:
     """A folder in which the tiny matrix was run with two workers."""
-    folder = tmp_path_factory.mktemp("ran")
-    done = bench("run", write_matrix(folder), "--results", folder / "results", "--workers", "2")
-    assert done.returncode == 0, done.stderr
-    assert "index.html" in done.stdout
-    assert "ETA" in done.stderr  # not a terminal: plain lines
-    return folder
+    return tiny_run
 
 
 def digest(folder: Path) -> str:
-    done = bench("digest", folder / "results" / "tiny")
+    done = bench_here("digest", folder / "results" / "tiny")
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
+
+
+def copied(ran: Path, folder: Path) -> Path:
+    """The run's store, to go on from."""
+    return Path(shutil.copytree(ran / "results" / ".store", folder / "results" / ".store"))
 
 
 def rows(folder: Path, table: str) -> list[dict[str, str]]:
     with (folder / "results" / "tiny" / table).open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def test_it_says_how_far_it_is_and_where_the_board_lies(ran: Path) -> None:
+    assert "index.html" in (ran / "stdout").read_text("utf-8")
+    assert "ETA" in (ran / "stderr").read_text("utf-8")  # not a terminal: plain lines
 
 
 def test_every_table_and_picture_is_there(ran: Path) -> None:
@@ -45,7 +50,8 @@ def test_every_table_and_picture_is_there(ran: Path) -> None:
         assert (board / name).stat().st_size > 0
     assert len(list((board / "exposure").glob("*.npz"))) == 2
     assert len(list((board / "plots").glob("exposed-*.png"))) == 2
-    assert 'id="exposed"' in (board / "index.html").read_text()
+    pages = [path.read_text("utf-8") for path in (board / "trials").glob("*.html")]
+    assert ['id="exposed"' in page for page in pages] == [True, True]
     assert len(list((board / "scores").rglob("*.npz"))) == 2 * 7  # two defenses, three attacks, four controls
     assert list((board / "plots").rglob("*.png"))
     assert {p.stem.split("-")[0] for p in (board / "splits").rglob("*.npz")} >= {"members", "nonmembers", "holdout"}
@@ -84,21 +90,16 @@ def test_trials_hold_quality_stability_and_cost(ran: Path) -> None:
 
 def test_the_second_run_computes_nothing(ran: Path) -> None:
     before = digest(ran)
-    again = bench("run", ran / "tiny.yaml", "--results", ran / "results")
+    again = bench_here("run", ran / "tiny.yaml", "--results", ran / "results")
     assert again.returncode == 0, again.stderr
     assert "nothing to compute" in again.stderr
     assert digest(ran) == before
 
 
-def test_one_worker_gives_the_same_digest(ran: Path, tmp_path: Path) -> None:
-    done = bench("run", write_matrix(tmp_path), "--results", tmp_path / "results", "--workers", "1")
-    assert done.returncode == 0, done.stderr
-    assert digest(tmp_path) == digest(ran)
-
-
-def test_a_killed_run_goes_on_to_the_same_digest(ran: Path, tmp_path: Path) -> None:
+def test_one_worker_that_was_killed_goes_on_to_the_digest_of_two(ran: Path, tmp_path: Path) -> None:
     matrix = write_matrix(tmp_path)
-    command = [sys.executable, "-m", "bench", "run", str(matrix), "--results", str(tmp_path / "results")]
+    arguments = ["run", str(matrix), "--results", str(tmp_path / "results"), "--workers", "1"]
+    command = [sys.executable, "-m", "bench", *arguments]
     running = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     assert running.stderr is not None
     for line in running.stderr:  # kill it hard in the middle of the graph
@@ -109,21 +110,20 @@ def test_a_killed_run_goes_on_to_the_same_digest(ran: Path, tmp_path: Path) -> N
     running.stderr.close()
     stored = list((tmp_path / "results" / ".store").glob("*/[0-9a-f]*/manifest.json"))
     assert len(stored) >= 2, "expected something beside the data to be finished before the kill"
-    planned = bench("plan", matrix, "--results", tmp_path / "results")
+    planned = bench_here("plan", matrix, "--results", tmp_path / "results")
     assert " new" in planned.stdout
-    done = bench("run", matrix, "--results", tmp_path / "results")
+    done = bench(*arguments)
     assert done.returncode == 0, done.stderr
     assert digest(tmp_path) == digest(ran)
 
 
 def test_a_damaged_artifact_is_made_again(ran: Path, tmp_path: Path) -> None:
-    shutil.copytree(ran / "results", tmp_path / "results")
-    before = digest(tmp_path)
-    victim = next((tmp_path / "results" / ".store" / "attack").glob("*/scores.npz"))
+    victim = next((copied(ran, tmp_path) / "attack").glob("*/scores.npz"))
     victim.write_bytes(victim.read_bytes()[:-10])
-    done = bench("run", write_matrix(tmp_path), "--results", tmp_path / "results")
+    done = bench_here("run", write_matrix(tmp_path), "--results", tmp_path / "results")
     assert done.returncode == 0, done.stderr
-    assert digest(tmp_path) == before
+    assert "1 steps to do" in done.stderr
+    assert digest(tmp_path) == digest(ran)
 
 
 def test_editing_a_defense_retrains_its_trials_alone(ran: Path, tmp_path: Path) -> None:
@@ -146,27 +146,25 @@ def test_editing_a_defense_retrains_its_trials_alone(ran: Path, tmp_path: Path) 
 
 
 def test_show_says_where_a_number_comes_from(ran: Path) -> None:
-    shown = bench(
-        "show", "digits/dcgan/none/0/nearest_sample", "--matrix", ran / "tiny.yaml", "--results", ran / "results"
-    )
+    cell = "digits/dcgan/none/0/nearest_sample"
+    shown = bench_here("show", cell, "--matrix", ran / "tiny.yaml", "--results", ran / "results")
     assert shown.returncode == 0, shown.stderr
     assert "AUC" in shown.stdout
     for part in ("attack digits", "sample digits", "train digits", "data digits", "key "):
         assert part in shown.stdout
 
 
-def test_board_is_written_again_from_the_store(ran: Path) -> None:
-    before = digest(ran)
-    shutil.rmtree(ran / "results" / "tiny")
-    done = bench("board", ran / "tiny.yaml", "--results", ran / "results")
+def test_board_is_written_again_from_the_store(ran: Path, tmp_path: Path) -> None:
+    copied(ran, tmp_path)
+    done = bench_here("board", ran / "tiny.yaml", "--results", tmp_path / "results")
     assert done.returncode == 0, done.stderr
-    assert digest(ran) == before
+    assert digest(tmp_path) == digest(ran)
 
 
 def test_the_board_carries_the_matrix_and_the_stamp(ran: Path) -> None:
     payload = json.loads((ran / "results" / "tiny" / "leaderboard.json").read_text())
     assert "torch" in json.dumps(payload)
-    assert "name: tiny" in (ran / "results" / "tiny" / "index.html").read_text()
+    assert (ran / "results" / "tiny" / "matrix.yaml").read_bytes() == (ran / "tiny.yaml").read_bytes()
 
 
 def test_a_failed_step_is_a_row_and_an_exit_code(tmp_path: Path) -> None:
@@ -178,11 +176,10 @@ def test_a_failed_step_is_a_row_and_an_exit_code(tmp_path: Path) -> None:
         "    def score_chunk(self, chunk, state, view, rng):\n"
         '        raise RuntimeError("planted failure")\n'
     )
-    text = TINY.replace("  - nearest_sample", '  - nearest_sample\n  - "./broken.py:Broken"').replace(
-        "defenses: [none, dropout]", "defenses: [none]"
-    )
+    text = SMALL.replace("[nearest_sample, ", '[nearest_sample, "./broken.py:Broken", ')
+    text = text.replace("[none, {name: dropout, roles: [decoder]}]", "[none]")
     matrix = write_matrix(tmp_path, text)
-    done = bench("run", matrix, "--results", tmp_path / "results")
+    done = bench("run", matrix, "--results", tmp_path / "results", "--workers", "1")
     assert done.returncode == 1
     assert "planted failure" in done.stderr
     broken = [row for row in rows(tmp_path, "attacks.csv") if row["attack"] == "broken"]
@@ -190,7 +187,7 @@ def test_a_failed_step_is_a_row_and_an_exit_code(tmp_path: Path) -> None:
     assert broken[0]["auc"] == ""
     others = [row for row in rows(tmp_path, "attacks.csv") if row["attack"] == "nearest_sample"]
     assert others[0]["auc"] != ""
-    planned = bench("plan", matrix, "--results", tmp_path / "results")
+    planned = bench_here("plan", matrix, "--results", tmp_path / "results")
     assert "planted failure" in planned.stdout
 
 
@@ -214,10 +211,13 @@ class Nothing(Defense):
 """
 
 
-def test_a_users_defense_is_attacked_by_every_access_and_one_that_raises_is_a_failed_row(tmp_path: Path) -> None:
+def test_a_users_defense_is_attacked_by_every_access_and_one_that_raises_is_a_failed_row(
+    ran: Path, tmp_path: Path
+) -> None:
+    copied(ran, tmp_path)  # the undefended trial
     (tmp_path / "mine.py").write_text(DEFENSES)
     text = TINY.replace("[none, dropout]", '[none, "./mine.py:Nothing", "./mine.py:Raises"]')
-    done = bench("run", write_matrix(tmp_path, text), "--results", tmp_path / "results")
+    done = bench_here("run", write_matrix(tmp_path, text), "--results", tmp_path / "results")
     assert done.returncode == 1
     assert "planted bug" in done.stderr
     boards = {row["defense"]: row for row in rows(tmp_path, "leaderboard.csv")}
@@ -231,7 +231,7 @@ def test_a_users_defense_is_attacked_by_every_access_and_one_that_raises_is_a_fa
 
 def test_what_a_defense_cannot_do_is_a_row_with_its_reason(tmp_path: Path) -> None:
     text = TINY.replace("defenses: [none, dropout]", "defenses: [[{name: dp_sgd, noise_multiplier: 1.0}, dropout]]")
-    planned = bench("plan", write_matrix(tmp_path, text), "--results", tmp_path / "results")
+    planned = bench_here("plan", write_matrix(tmp_path, text), "--results", tmp_path / "results")
     assert planned.returncode == 0
     assert "not applicable" in planned.stdout
     assert "must come last" in planned.stdout
@@ -249,6 +249,8 @@ def test_an_interrupt_keeps_what_was_done(tmp_path: Path) -> None:
         str(matrix),
         "--results",
         str(tmp_path / "results"),
+        "--workers",
+        "1",
     ]
     running = subprocess.Popen(
         command,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from run_matrix import bench, write_matrix
+from run_matrix import SMALL, bench, bench_here, write_matrix
 from typer.testing import CliRunner, Result
 
 from bench.board import bundle as bundles
@@ -25,19 +25,6 @@ from bench.published.open import open_results
 from bench.verify import rerun
 from bench.verify.check import verify
 from bench.verify.report import Report
-
-# A table, whose quality needs no network's features: the least that has all parts of a board.
-SMALL = """\
-name: tiny
-dataset: {name: wine, members: 30, nonmembers: 40, reference: 50, holdout: 50, validation: 8}
-targets: [{name: tvae, width: 8, steps: 20, batch_size: 10}]
-defenses: [none, {name: dropout, roles: [decoder]}]
-attacks: [nearest_sample, reconstruction]
-seeds: [0]
-samples: 120
-quality: {records: 50}
-resamples: 50
-"""
 
 
 def invoke(*arguments: str | Path) -> Result:
@@ -57,7 +44,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the matrix was run, and its board passed on as a bundle and as a baseline."""
     folder = tmp_path_factory.mktemp("verify")
     matrix = write_matrix(folder, SMALL)
-    done = bench("run", matrix, "--results", folder / "results", "--workers", "1")
+    done = bench_here("run", matrix, "--results", folder / "results")
     assert done.returncode == 0, done.stderr
     made = invoke(
         *("board", matrix, "--results", folder / "results", "--bundle", folder / "b.zip"),
