@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
-from pathlib import Path
 from typing import Any
 
 from bench.canonical import sha256_json
 from bench.identity import source_fingerprint
 from bench.matrix import ResolvedMatrix
 from bench.plan.graph import Plan
+from bench.plan.steps import plugin_file
 from bench.plugin import Plugin
 
 
@@ -31,5 +30,5 @@ def sources(resolved: ResolvedMatrix, plan: Plan) -> dict[str, Any]:
 
 def _source(plugin: Plugin) -> str:
     """Of a plugin that is made of others, theirs too."""
-    files = [source_fingerprint(Path(inspect.getfile(type(each)))) for each in (plugin, *plugin.parts())]
+    files = [source_fingerprint(plugin_file(type(each))) for each in (plugin, *plugin.parts())]
     return files[0] if len(files) == 1 else sha256_json(files)

@@ -8,6 +8,12 @@ if TYPE_CHECKING:
     from bench.board.audit import RowAudit
     from bench.board.rows import Row
 
+MEMBERSHIP = {
+    "coin": "a fair coin for each candidate, so that a lower bound on epsilon can be certified",
+    "fixed": "a fixed number of records, drawn once and not by coins, so that nothing can be certified",
+}
+"""How it was decided who is a member, and what follows for an audit."""
+
 
 def audit_words(row: Row) -> str:
     """The rest of the sentence that states a claim; the row has one."""

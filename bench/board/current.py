@@ -25,6 +25,7 @@ def made_from(results: Results, marks: str = "") -> str:
     own = Path(__file__).parent
     folders = (own / "templates", own / "assets", own / "site")
     shown = [path for folder in folders for path in sorted(folder.iterdir()) if path.is_file()]
+    shown += sorted(own.glob("*.bib"))
     content: dict[str, Any] = {
         "name": results.name,
         "matrix": results.matrix_text,

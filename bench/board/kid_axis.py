@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-import numpy as np
-from matplotlib.axes import Axes
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 LINEAR = 10.0
 """Below this KID x 1000 the logarithmic axis is linear, since KID may be 0 or less."""
 
+LARGE = 100.0
+"""Beyond this KID x 1000 good samples could not be told apart on a linear axis."""
+
+
+def logarithmic(figures: Iterable[float]) -> bool:
+    """Whether the axis of these KIDs (x 1000), at least one, is logarithmic above ``LINEAR``.
+
+    >>> logarithmic([-0.1, 100.0]), logarithmic([12.0, 310.0])
+    (False, True)
+    """
+    return max(figures) > LARGE
+
 
 def kid_axis(axes: Axes, figures: Iterable[float], most_ticks: int = 12) -> None:
-    """Linear, unless one KID dwarfs the others: then logarithmic above ``LINEAR``.
+    """Linear, or logarithmic above ``LINEAR`` where a KID is large.
 
     Args:
         axes: whose y axis it is.
@@ -21,7 +34,7 @@ def kid_axis(axes: Axes, figures: Iterable[float], most_ticks: int = 12) -> None
     """
     ends = list(figures)
     highest, lowest = max(ends), min(ends)
-    if highest > 20 * max(LINEAR, float(np.median(ends))) or highest > 100:
+    if logarithmic(ends):
         axes.set_yscale("symlog", linthresh=LINEAR, linscale=0.5)  # little happens near 0
         low, high = min(-2.0, lowest * (1.2 if lowest < 0 else 1)), highest * 1.6
         axes.set_ylim(low, high)

@@ -70,10 +70,12 @@ def draw_roc(path: Path, title: str, lines: Sequence[RocLine]) -> None:
             linestyle=look.line, linewidth=1.4, label=legend_label(line.label),
         )  # fmt: skip
         for point, ground in zip(line.realised, (look.colour, "white"), strict=True):
-            if point is not None and min(point) > 0:
+            if point is not None:
+                # A rate of 0 stands at the edge, as the curve does, where half a mark must not be cut off.
                 axes.plot(
-                    *point, color=look.colour, marker=look.mark, markersize=6.5, zorder=4,
+                    *np.maximum(point, floor), color=look.colour, marker=look.mark, markersize=6.5, zorder=4,
                     markerfacecolor=ground, markeredgecolor="white" if ground != "white" else look.colour,
+                    clip_on=False,
                 )  # fmt: skip
     axes.set_xscale("log")
     axes.set_yscale("log")

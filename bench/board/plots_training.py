@@ -108,15 +108,20 @@ def _column(axes: Axes, courses: Sequence[Course], column: str) -> None:
             continue
         look, values = style(index), np.asarray(course.history[column], dtype=np.float64)
         values = np.where(np.isfinite(values), np.clip(values, -LARGEST, LARGEST), np.nan)
+        finite = np.flatnonzero(np.isfinite(values))
         place, mean = thinned(values)
+        if course.diverged_step is not None and len(finite):
+            # Up to the very value before the divergence, which the mean of its stretch would hide.
+            shown = place < finite[-1]
+            place, mean = np.append(place[shown], finite[-1]), np.append(mean[shown], values[finite[-1]])
         x = (place + 1) * course.steps / max(1, len(values))  # the first value is of the first step
-        finite = np.isfinite(mean)
-        seen.append(mean[finite])
-        alone = "." if finite.sum() == 1 else None
-        axes.plot(x, np.where(finite, mean, np.nan), color=look.colour, linestyle=look.line, linewidth=1, marker=alone)
-        if course.diverged_step is not None and finite.any():
-            last = np.flatnonzero(finite)[-1]
-            axes.plot(x[last], mean[last], color=look.colour, marker="x", markersize=7, markeredgewidth=1.6)
+        there = mean[np.isfinite(mean)]
+        seen.append(there)
+        axes.plot(
+            x, mean, color=look.colour, linestyle=look.line, linewidth=1, marker="." if len(there) == 1 else None
+        )  # fmt: skip
+        if course.diverged_step is not None and len(finite):
+            axes.plot(x[-1], mean[-1], color=look.colour, marker="x", markersize=7, markeredgewidth=1.6)
     _scale(axes, np.concatenate([np.zeros(0), *seen]))
     axes.set_ylabel(column.replace("_", " ").replace("/", "\n", 1), fontsize=8, parse_math=False)
 
@@ -146,6 +151,11 @@ def _snapshots(axes: Axes, courses: Sequence[Course], lines: Mapping[str, float]
 
 
 def thinned(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """At most ``CURVE_POINTS`` means over equal stretches, with the middle step of each; NaN stays NaN."""
-    parts = np.array_split(np.arange(len(values)), min(CURVE_POINTS, max(1, len(values))))
-    return np.array([p.mean() for p in parts if len(p)]), np.array([values[p].mean() for p in parts if len(p)])
+    """Over at most ``CURVE_POINTS`` equal stretches the middle and the mean of the steps that have a finite value.
+
+    A stretch without any has its own middle, and NaN.
+    """
+    parts = np.array_split(np.arange(len(values)), min(CURVE_POINTS, len(values))) if len(values) else []
+    usable = [part[np.isfinite(values[part])] for part in parts]
+    place = [(kept if len(kept) else part).mean() for part, kept in zip(parts, usable, strict=True)]
+    return np.array(place), np.array([values[kept].mean() if len(kept) else np.nan for kept in usable])

@@ -17,6 +17,9 @@ from bench.board.rows import Board
 from bench.board.set_readings import SetReading
 from bench.results import Cell
 
+FORMULA = ("=", "+", "-", "@")
+"""What a text begins with that spreadsheets compute when they open a CSV file."""
+
 
 def write_tables(board: Board, folder: Path) -> None:
     """All files of numbers in an existing folder."""
@@ -61,11 +64,17 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[s
 
 
 def csv_cell(value: Any) -> Any:
-    """A value as it stands in a CSV file, None where it is empty."""
+    """A value as it stands in a CSV file, None where it is empty.
+
+    A text that a spreadsheet would take for a formula, such as a stranger's label ``=HYPERLINK(...)``, stands behind an
+    apostrophe: then it is shown and not computed. Numbers stand as they are; JSON has every text without apostrophes.
+    """
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return " ".join(value.split()) or None  # an error's line breaks would break rows for simple readers
+        # An error's line breaks would break rows for simple readers; nor may a cell begin with a tab.
+        text = " ".join(value.split())
+        return (f"'{text}" if text.startswith(FORMULA) else text) or None
     return plain(value)
 
 

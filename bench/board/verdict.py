@@ -20,7 +20,7 @@ def verdict(row: Row) -> str:
     control = "A control of the instrument, not a model." if row.trials[0].control else ""
     leak = (_leak(row), _named_parts(row.attacks), _apart(row.worst), _not_run(row.attacks))
     caveats = row.trials[0].caveats if any(trial.status == "completed" for trial in row.trials) else ()
-    parts = [control, _status(row), *leak, quality(row), equal_kid_words(row.equal_kid), _claim(row), *caveats]
+    parts = [control, _status(row), *leak, quality(row), equal_kid_words(row.equal_kid), claimed(row), *caveats]
     return " ".join(part for part in parts if part)
 
 
@@ -106,7 +106,8 @@ def _not_run(attacks: tuple[AttackRow, ...]) -> str:
     return " ".join(f"Not run, {status}: {', '.join(named)}." for status, named in missing.items())
 
 
-def _claim(row: Row) -> str:
+def claimed(row: Row) -> str:
+    """The claim of the row, that of the seed with the weakest one, and what the audit says of it; "" without any."""
     m = row.measured
     if m["claim_unit"] is None:
         return ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from bench.board import current, draw, tables
 from bench.board.rows import Board
+from bench.board.scratch import NEW, OLD, clear_stale, scratch_beside
 from bench.board.site.downloads import MATRIX, REFERENCES, write_downloads
 from bench.board.site.entry import Compared, Entry
 from bench.board.site.links import ASSETS, ATTACKS, GROUPS, INDEX, METHOD
@@ -94,7 +94,8 @@ def replaced(folder: Path, own: Collection[str] = OWN, sign: str = BOARD, what: 
     """An empty folder to write a board into, which then takes the place of ``folder``.
 
     It lies in a temporary folder beside, so an interrupted write leaves the old board or none, never a mixture, and no
-    file of an older board survives. Files in ``folder`` that are no part of a board are kept.
+    file of an older board survives. Files in ``folder`` that are no part of a board are kept. What a killed process
+    left beside is removed first.
 
     Args:
         own: what a board consists of.
@@ -103,21 +104,18 @@ def replaced(folder: Path, own: Collection[str] = OWN, sign: str = BOARD, what: 
 
     Raises:
         InputError: the folder is a file, or holds something and no board.
+        OSError: nothing can be written there.
     """
     folder = folder.resolve()
+    clear_stale(folder)
     kept = foreign(folder, own, sign, what)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # Beside, not in the system's temporary folder: only a rename within one file system is atomic.
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        fresh = scratch / "new"
+    with scratch_beside(folder) as scratch:
+        fresh = scratch / NEW
         fresh.mkdir()
         yield fresh
         for path in kept:
             _copy(path, fresh / path.name)
-        _swap(fresh, folder, scratch / "old")
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        _swap(fresh, folder, scratch / OLD)
 
 
 def foreign(folder: Path, own: Collection[str], sign: str, what: str) -> list[Path]:

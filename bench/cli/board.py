@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -82,25 +82,25 @@ def board(
 
       bench board matrix.yaml results/audit theirs.zip --out site --name "Our lab"
     """
-    from bench.cli.site import DEFAULT_OUT, check_baseline, check_ready, is_matrix, write_site
+    from bench.cli.site import DEFAULT_OUT, check_baseline, check_ready, ended_by_signal, is_matrix, write_site
 
     matrices = [path for path in results if is_matrix(path)]
     as_site = out is not None or len(results) > 1 or not matrices
     _check_options(len(results), matrices, as_site, name, compare, across_versions, without_records, bundle or baseline)
-    if twice := sorted({str(path) for path in results if results.count(path) > 1}):
-        raise InputError(f"expected each board once, got {', '.join(twice)} given twice")
+    _check_once([(path, path) for path in results])
     plans = {path: _planned(path, folder, device) for path in matrices}
-    _check_folders(plans)
+    _check_once([(path, plans[path].folder if path in plans else path) for path in results])
     check_baseline(compare, [planned.folder for planned in plans.values()])
     site = out or DEFAULT_OUT
     if as_site:
         check_ready([path for path in results if path not in plans], compare, site)
-    codes = [_write(planned, None if as_site else compare, across_versions) for planned in plans.values()]
-    if bundle is not None or baseline is not None:
-        _pass_on(plans[matrices[0]].folder, bundle, baseline)
-    if as_site:
-        places = [plans[path].folder if path in plans else path for path in results]
-        codes.append(write_site(places, site, name, compare, across_versions, without_records))
+    with ended_by_signal():
+        codes = [_write(planned, None if as_site else compare, across_versions) for planned in plans.values()]
+        if bundle is not None or baseline is not None:
+            _pass_on(plans[matrices[0]].folder, bundle, baseline)
+        if as_site:
+            places = [plans[path].folder if path in plans else path for path in results]
+            codes.append(write_site(places, site, name, compare, across_versions, without_records))
     sys.exit(1 if 1 in codes else max(codes))
 
 
@@ -127,12 +127,22 @@ def _check_options(
         raise InputError(problems)
 
 
-def _check_folders(plans: Mapping[Path, Planned]) -> None:
-    """Two matrices of one name would write to one folder, and the site would show the last of them twice."""
-    folders: dict[Path, Path] = {}
-    for path, planned in plans.items():
-        if (other := folders.setdefault(planned.folder.resolve(), path)) is not path:
-            raise InputError(f"expected matrices of different names, {other} and {path} both write {planned.folder}")
+def _check_once(boards: Sequence[tuple[Path, Path]]) -> None:
+    """Whether no board is given twice: each as it was given, and where it lies or is written.
+
+    Two matrices of one name would write to one folder, and the site would show the last of them twice.
+    """
+    given: dict[Path, Path] = {}
+    for path, place in boards:
+        if (where := place.resolve()) not in given:
+            given[where] = path
+        elif given[where] == path:
+            raise InputError(f"expected each board once, got {path} given twice")
+        else:
+            raise InputError(
+                f"expected each board once, got {given[where]} and {path}, which are both {place}: leave one out, or "
+                "give matrices different names"
+            )
 
 
 def _planned(matrix: Path, results: Path, device: str | None) -> Planned:

@@ -30,7 +30,8 @@ OnlyOption = Annotated[
     typer.Option(
         "--only",
         metavar="DATASET/TARGET/DEFENSE",
-        help="This row alone, as tables call it; * stands for any text; may be given often.",
+        help="This row alone, as tables call it, with the undefended row that it is read beside; * stands for any "
+        "text; may be given often.",
         show_default=False,
     ),
 ]
@@ -51,7 +52,7 @@ class Planned:
     rows: tuple[tuple[str, str, str], ...] | None = None
 
     def asked(self) -> Plan:
-        """The part of the plan that was asked for: all of it, or that of the chosen rows."""
+        """The part of the plan to do: all of it, or that of the chosen rows and the undefended ones beside them."""
         from bench.plan.only import narrowed
 
         return self.plan if self.rows is None else narrowed(self.plan, self.rows)

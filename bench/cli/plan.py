@@ -30,6 +30,8 @@ def plan(
 ) -> None:
     """List the cells of a matrix: cached, new, not applicable or blocked, with reasons; and estimate the run.
 
+    With --only: those of the chosen rows, and of the undefended row that a defended one is read beside.
+
     Examples:
 
       bench plan matrix.yaml

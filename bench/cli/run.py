@@ -43,7 +43,8 @@ def run(
 ) -> None:
     """Train, attack and measure everything in a matrix, and write the leaderboard.
 
-    What is stored already is not done again, so the same command goes on after an interruption. With --only, the board
+    What is stored already is not done again, so the same command goes on after an interruption. With --only, the
+    undefended row of the same data set and target is computed too, since a defended one is read beside it; the board
     has the other rows as far as they are stored, and the exit code speaks of the chosen rows alone.
 
     Examples:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from bench.errors import InputError
+from bench.plan.build import UNDEFENDED
 from bench.plan.graph import Plan, PlannedTrial, Step
 from bench.registry import did_you_mean
 
@@ -24,33 +25,39 @@ def chosen_rows(plan: Plan, patterns: Sequence[str]) -> tuple[Place, ...]:
 
     Args:
         patterns: ``dataset/target/defense`` as tables show them, where ``*`` stands for any text; no other character is
-            special, since labels hold brackets and slashes themselves.
+            special, since labels hold brackets and slashes themselves. What is the text of a row, letter by letter,
+            names that row alone, also where a label holds a ``*``; rows of one text are chosen together.
 
     Raises:
         InputError: a pattern names no row; all such patterns at once, with the rows that there are.
     """
-    rows = {"/".join(found): found for found in dict.fromkeys(place(trial) for trial in plan.trials)}
-    chosen: set[str] = set()
+    rows: dict[str, list[Place]] = {}
+    for found in dict.fromkeys(place(trial) for trial in plan.trials):
+        rows.setdefault("/".join(found), []).append(found)
+    chosen: set[Place] = set()
     problems = []
     for pattern in patterns:
         wanted = re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)
-        matched = {label for label in rows if wanted.fullmatch(label)}
+        matched = [pattern] if pattern in rows else [label for label in rows if wanted.fullmatch(label)]
         if not matched:
             problems.append(f"--only: expected a row of the matrix, got {pattern!r}{did_you_mean(pattern, rows)}")
-        chosen |= matched
+        chosen.update(found for label in matched for found in rows[label])
     if problems:
         listed = "".join(f"\n  {label}" for label in rows)
         raise InputError([*problems, f"the rows are (use * for any text):{listed}"])
-    return tuple(found for label, found in rows.items() if label in chosen)
+    return tuple(dict.fromkeys(place(trial) for trial in plan.trials if place(trial) in chosen))
 
 
 def narrowed(plan: Plan, rows: Iterable[Place]) -> Plan:
-    """The plan of these rows alone, with the keys that the whole one gives their steps.
+    """The plan of these rows and of what they are read beside, with the keys that the whole one gives their steps.
 
     It has their trials, attacks, controls, attacks on snapshots and reference lines, the models that their attacks ask
-    for, and no step that none of these needs.
+    for, and no step that none of these needs. With a defended row comes all of this of the undefended one of the same
+    data set and target, if the plan has one: the figure at equal KID and the check whether the defense changes anything
+    are read from it.
     """
-    kept = set(rows)
+    chosen = set(rows)
+    kept = chosen | {(dataset, target, UNDEFENDED) for dataset, target, _ in chosen}
     trials = tuple(trial for trial in plan.trials if place(trial) in kept)
     cells = tuple(cell for cell in plan.cells if place(cell.trial) in kept)
     snapshots = tuple(cell for cell in plan.snapshots if place(cell.trial) in kept)

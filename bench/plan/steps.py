@@ -50,7 +50,7 @@ class StepMaker:
         for plugin_kind, whole in plugins:
             for plugin in (whole, *whole.parts()):
                 name = f"{plugin_kind}/{plugin.name}"
-                sources[name] = source_fingerprint(_file(type(plugin)))
+                sources[name] = source_fingerprint(plugin_file(type(plugin)))
                 references[name] = registry.reference(type(plugin))
                 for option in plugin.files:
                     sources[f"{name}:{option}"] = self._content(plugin.path(option))
@@ -143,7 +143,12 @@ class StepMaker:
         return self.add("quality", config, inputs, (), label, work)
 
 
-def _file(plugin: type[Plugin]) -> Path:
+def plugin_file(plugin: type[Plugin]) -> Path:
+    """The file that holds a plugin's class.
+
+    Raises:
+        InputError: it comes from none.
+    """
     import sys
 
     file = sys.modules[plugin.__module__].__file__

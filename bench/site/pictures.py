@@ -32,7 +32,7 @@ def published_pictures(board: Board, source: Path, folder: Path, without_records
         board: computed again from what lies in ``source``.
         source: the published folder; a baseline has no pictures.
         folder: where they go, each under the name that this code gives it.
-        without_records: leave out what shows real records, or may show copies of them.
+        without_records: leave out what shows real records, or may show copies of them, or losses on them.
 
     Returns:
         The pictures; and which of the published ones could not be taken over, a line each.
@@ -49,9 +49,12 @@ def published_pictures(board: Board, source: Path, folder: Path, without_records
             samples=() if without_records else own.samples or tuple(taker.all(_samples(row))),
             real=None if without_records else own.real or taker.one(_real(row)),
             # Losses are not published, so the picture that was drawn from them shows more than ours.
-            training=taker.one(_training(row)) or own.training,
+            training=None if without_records else taker.one(_training(row)) or own.training,
             exposed=None if without_records else own.exposed or taker.one(exposed.get(row.place)),
         )
+    if without_records:
+        for row in board.rows:
+            (folder / training_file(row.place)).unlink(missing_ok=True)
     return replace(drawn, rows=rows), taker.problems
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+
+from jinja2 import TemplateRuntimeError
 
 from bench.board.names import slug
 from bench.board.rows import Board
@@ -42,6 +46,12 @@ FIXED = frozenset({INDEX, ATTACKS, METHOD, GROUPS, ASSETS, SIGN})
 
 LONGEST = 1000
 """Characters of a problem, which may quote a long text, on a page."""
+
+UNTOLD = "told where this site was made, and not here, since it may name records"
+"""What pages without records say in place of a problem."""
+
+PAGE_FAILURES = (*FAILURES, TemplateRuntimeError)
+"""What making the pages raises where a board holds what no run would give: in templates, what is not there."""
 
 _SLUG = re.compile(r"(?:[a-z0-9_-]*-)?[0-9a-f]{10}")
 
@@ -107,7 +117,8 @@ def publish(
         without_records: leave out all that shows real records or names members.
 
     Raises:
-        InputError: ``out`` is a file, or holds something and no site; a board cannot be drawn, or there is none.
+        InputError: ``out`` is a file, holds something and no site, or cannot be written; a board cannot be drawn, or
+            there is none.
     """
     shown = [(examined, examined.board) for examined in boards if examined.board is not None]
     if not shown:
@@ -115,33 +126,70 @@ def publish(
     called = titles([(examined.name, examined.path) for examined, _ in shown])
     folders = [slug(title) for title in called]
     notes: list[str] = []
-    with replaced(out, own=FIXED | _folders(out) | set(folders), sign=SIGN, what=WHAT) as fresh:
-        entries = []
-        for (examined, board), title, folder in zip(shown, called, folders, strict=True):
-            (fresh / folder).mkdir()
+    try:
+        with replaced(out, own=FIXED | _folders(out) | set(folders), sign=SIGN, what=WHAT) as fresh:
+            entries = []
+            for (examined, board), title, folder in zip(shown, called, folders, strict=True):
+                (fresh / folder).mkdir()
+                try:
+                    entry, told = _entry(examined, board, title, fresh / folder, baseline, without_records)
+                except FAILURES as error:
+                    raise _refused(examined, error) from error
+                entries.append(entry)
+                notes += [f"{title}: {line}" for line in told]
+            written = name or (called[0] if len(called) == 1 else "leakboard")
             try:
-                entry, told = _entry(examined, board, title, fresh / folder, baseline, without_records)
-            except FAILURES as error:
-                # What no score can tell, such as the course of a training, is taken as it was published.
-                raise InputError(
-                    f"{examined.path}: expected a board whose files can be written and drawn: {said(error)}; leave it "
-                    "out, or ask whoever made it for another copy"
-                ) from error
-            entries.append(entry)
-            notes += [f"{title}: {line}" for line in told]
-        written = name or (called[0] if len(called) == 1 else "leakboard")
-        write_site(entries, fresh, written)
-        (fresh / SIGN).write_text(json.dumps(_note(entries, written), indent=1, ensure_ascii=False) + "\n", "utf-8")
+                write_site(entries, fresh, written)
+            except PAGE_FAILURES:
+                _blame([examined for examined, _ in shown], entries, written)
+                raise
+            (fresh / SIGN).write_text(json.dumps(_note(entries, written), indent=1, ensure_ascii=False) + "\n", "utf-8")
+    except OSError as error:
+        raise _unwritable(out, error) from error
     return Site(out.resolve(), len(entries), sum(len(entry.board.rows) for entry in entries), tuple(notes))
+
+
+def _refused(examined: Examined, error: Exception) -> InputError:
+    """What no score can tell, such as the course of a training, is taken as it was published, and may be anything."""
+    return InputError(
+        f"{examined.path}: expected a board whose files can be written and drawn: {said(error)}; leave it out, or ask "
+        "whoever made it for another copy"
+    )
+
+
+def _blame(boards: Sequence[Examined], entries: Sequence[Entry], name: str) -> None:
+    """Find the board that pages cannot be made of, by writing a site of each alone.
+
+    Raises:
+        InputError: naming the first such board; where each of them can be shown alone, the fault is none of theirs.
+    """
+    for examined, entry in zip(boards, entries, strict=True):
+        with TemporaryDirectory() as alone:
+            try:
+                write_site([entry], Path(alone), name)
+            except PAGE_FAILURES as error:
+                raise _refused(examined, error) from error
 
 
 def check_place(out: Path) -> None:
     """Whether a site may be written there, before the time is spent to make it.
 
     Raises:
-        InputError: ``out`` is a file, or holds something and no site.
+        InputError: ``out`` is a file, holds something and no site, or cannot be written.
     """
-    foreign(out.resolve(), FIXED, SIGN, WHAT)
+    try:
+        place = out.resolve()
+        foreign(place, FIXED, SIGN, WHAT)
+        # Whether it can be written is tried: permissions do not say it, of /proc say. Folders that lack are made later.
+        above = next(folder for folder in place.parents if folder.exists())
+        with tempfile.TemporaryDirectory(prefix=f".{place.name}.", dir=above):
+            pass
+    except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
+        raise _unwritable(out, error) from error
+
+
+def _unwritable(out: Path, error: Exception) -> InputError:
+    return InputError(f"--out {out}: expected a folder that can be written: {error}; name another place")
 
 
 def _entry(
@@ -165,10 +213,18 @@ def _entry(
         files=f"{folder.name}/",
         verified=examined.verified,
         compared=compared,
-        problems=tuple(printable(line)[:LONGEST] for line in examined.report.problems),
+        problems=_told(examined, without_records),
         without_records=without_records,
     )
     return entry, [*told, *([f"compared with {compared.base}: {compared.summary}"] if compared is not None else [])]
+
+
+def _told(examined: Examined, without_records: bool) -> tuple[str, ...]:
+    """What was wrong with a board, a line each, as pages may say it: what differs may be the id of a record."""
+    problems = examined.report.problems
+    if without_records:
+        return (UNTOLD,) * len(problems)
+    return tuple(printable(line)[:LONGEST] for line in problems)
 
 
 def _note(entries: Sequence[Entry], name: str) -> dict[str, Any]:

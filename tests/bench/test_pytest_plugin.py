@@ -7,12 +7,18 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from run_matrix import write_matrix
 
 HERE = Path(__file__).parent
+# By module and not by its entry point, so that an environment without the package installed tests it too.
+PLUGIN = ("-p", "leakboard_pytest", "-p", "no:leakboard", "-p", "no:cacheprovider")
+
+Suite = Callable[..., tuple[int, str]]
+"""Runs a test file, with arguments of pytest and lines of its ini file; gives the exit code and what it printed."""
 
 USES = """\
 def test_no_worse(bench_compare):
@@ -36,61 +42,81 @@ def boards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def suite(folder: Path, test: str, *arguments: str, ini: str = "", path: str = "") -> subprocess.CompletedProcess[str]:
+def write_suite(folder: Path, test: str, ini: str = "") -> None:
     (folder / "test_defense.py").write_text(test, "utf-8")
     (folder / "pytest.ini").write_text(f"[pytest]\n{ini}", "utf-8")
-    # By module and not by its entry point, so that an environment without the package installed tests it too.
-    plugin = ("-p", "leakboard_pytest", "-p", "no:leakboard", "-p", "no:cacheprovider")
-    command = [sys.executable, "-m", "pytest", "-q", *plugin, *arguments, "test_defense.py"]
+
+
+def alone(folder: Path, test: str, *arguments: str, ini: str = "") -> subprocess.CompletedProcess[str]:
+    """Runs the suite as its author would: in a process of its own."""
+    write_suite(folder, test, ini)
     return subprocess.run(
-        command,
+        [sys.executable, "-m", "pytest", "-q", *PLUGIN, *arguments, "test_defense.py"],
         cwd=folder,
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (path, str(HERE.parents[1]))))},
+        env={**os.environ, "PYTHONPATH": str(HERE.parents[1])},
     )
+
+
+@pytest.fixture
+def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Suite:
+    """Runs the suite in this process, which has pytest and all packages loaded."""
+    # Not pytester: it forgets what a suite imported, and numpy cannot be imported twice.
+
+    def suite(test: str, *arguments: str, ini: str = "") -> tuple[int, str]:
+        write_suite(tmp_path, test, ini)
+        with monkeypatch.context() as patched:
+            patched.chdir(tmp_path)
+            patched.setattr(sys, "path", [*sys.path])
+            scratch = ("-p", "no:faulthandler", "--basetemp", str(tmp_path / "scratch"))
+            code = pytest.main(["-q", *PLUGIN, *scratch, *arguments, "test_defense.py"])
+        del sys.modules["test_defense"]  # the next suite has a file of the same name
+        return int(code), capfd.readouterr().out
+
+    return suite
 
 
 def test_an_unchanged_defense_passes(boards: Path, tmp_path: Path) -> None:
     test = USES.format(new=boards / "again", more="")
-    done = suite(tmp_path, test, "--bench-baseline", str(boards / "base"))
+    done = alone(tmp_path, test, "--bench-baseline", str(boards / "base"))
     assert done.returncode == 0, done.stdout
 
 
-def test_a_broken_defense_fails_with_the_report(boards: Path, tmp_path: Path) -> None:
+def test_a_broken_defense_fails_with_the_report(boards: Path, tmp_path: Path, suite: Suite) -> None:
     test = USES.format(new=boards / "broken", more="")
     (tmp_path / "kept").symlink_to(boards / "base")
-    done = suite(tmp_path, test, ini="bench_baseline = kept\n")
-    assert done.returncode == 1
-    assert "WORSE: 1 worse, 7 same." in done.stdout
-    assert "digits / dcgan / dropout: auc" in done.stdout
-    assert "Traceback" not in done.stdout
-    allowed = suite(tmp_path, test, "--bench-fail-on", "auc:+0.6", ini="bench_baseline = kept\n")
-    assert allowed.returncode == 0, allowed.stdout
-    kid_only = suite(tmp_path, test, ini="bench_baseline = kept\nbench_fail_on = kid:+5%\n")
-    assert kid_only.returncode == 0, kid_only.stdout
+    code, said = suite(test, ini="bench_baseline = kept\n")
+    assert code == 1
+    assert "WORSE: 1 worse, 7 same." in said
+    assert "digits / dcgan / dropout: auc" in said
+    assert "Traceback" not in said
+    code, said = suite(test, "--bench-fail-on", "auc:+0.6", ini="bench_baseline = kept\n")
+    assert code == 0, said
+    code, said = suite(test, ini="bench_baseline = kept\nbench_fail_on = kid:+5%\n")
+    assert code == 0, said
 
 
-def test_arguments_of_the_fixture(boards: Path, tmp_path: Path) -> None:
+def test_arguments_of_the_fixture(boards: Path, suite: Suite) -> None:
     more = f", baseline={str(boards / 'base')!r}, match='mine=dropout', fail_on=['auc:+0.02']"
-    done = suite(tmp_path, USES.format(new=boards / "renamed", more=more))
-    assert done.returncode == 1
-    assert "mine (BASE: dropout): auc" in done.stdout
-    done = suite(tmp_path, USES.format(new=boards / "renamed", more=more.replace("auc:+0.02", "acu:+1")))
-    assert "did you mean 'auc'" in done.stdout
+    code, said = suite(USES.format(new=boards / "renamed", more=more))
+    assert code == 1
+    assert "mine (BASE: dropout): auc" in said
+    _, said = suite(USES.format(new=boards / "renamed", more=more.replace("auc:+0.02", "acu:+1")))
+    assert "did you mean 'auc'" in said
 
 
 @pytest.mark.parametrize("new", ["again", "nowhere"])
-def test_without_a_baseline_it_fails_and_says_what_to_do(boards: Path, tmp_path: Path, new: str) -> None:
+def test_without_a_baseline_it_fails_and_says_what_to_do(boards: Path, suite: Suite, new: str) -> None:
     test = USES.format(new=boards / new, more="")
-    done = suite(tmp_path, test)
-    assert (done.returncode, "give --bench-baseline FOLDER" in done.stdout) == (1, True), done.stdout
-    gone = suite(tmp_path, test, "--bench-baseline", "gone")
-    assert (gone.returncode, "found nothing there" in gone.stdout) == (1, True), gone.stdout
+    code, said = suite(test)
+    assert (code, "give --bench-baseline FOLDER" in said) == (1, True), said
+    code, said = suite(test, "--bench-baseline", "gone")
+    assert (code, "found nothing there" in said) == (1, True), said
 
 
-def test_a_matrix_is_run_and_compared(tiny_run: Path, tmp_path: Path) -> None:
+def test_a_matrix_is_run_and_compared(tiny_run: Path, tmp_path: Path, suite: Suite) -> None:
     shutil.copytree(tiny_run / "results" / ".store", tmp_path / "results" / ".store")
     matrix = write_matrix(tmp_path)
     test = f"""\
@@ -102,12 +128,14 @@ def test_it(bench_compare):
 def test_what_is_no_matrix(bench_compare):
     bench_compare.run("nowhere.yaml")
 """
-    done = suite(tmp_path, test, "--bench-baseline", str(tiny_run / "results" / "tiny"))
-    assert "1 failed, 1 passed" in done.stdout, done.stdout
-    assert "nowhere.yaml" in done.stdout
+    _, said = suite(test, "--bench-baseline", str(tiny_run / "results" / "tiny"))
+    assert "1 failed, 1 passed" in said, said
+    assert "nowhere.yaml" in said
 
 
-def test_a_run_that_breaks_is_not_judged_by_an_older_board(boards: Path, tmp_path: Path) -> None:
+def test_a_run_that_breaks_is_not_judged_by_an_older_board(
+    boards: Path, tmp_path: Path, suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An uncaught error has the code of a failed cell, 1, and the board of the run before lies there still."""
     matrix = write_matrix(tmp_path)
     shutil.copytree(boards / "base", tmp_path / "results" / "tiny")
@@ -122,17 +150,18 @@ def test_a_run_that_breaks_is_not_judged_by_an_older_board(boards: Path, tmp_pat
     test = (
         f"def test_it(bench_compare):\n    bench_compare.run({str(matrix)!r}, results={str(tmp_path / 'results')!r})\n"
     )
-    done = suite(tmp_path, test, "--bench-baseline", str(boards / "base"), path=str(hook))
-    assert done.returncode == 1, done.stdout
-    assert "ended with 1 and wrote no board" in done.stdout
-    assert "MemoryError: no board" in done.stdout
+    monkeypatch.setenv("PYTHONPATH", str(hook))
+    code, said = suite(test, "--bench-baseline", str(boards / "base"))
+    assert code == 1, said
+    assert "ended with 1 and wrote no board" in said
+    assert "MemoryError: no board" in said
 
 
 def test_a_project_with_a_bench_of_its_own(boards: Path, tmp_path: Path) -> None:
     """pytest starts and its other tests run; the fixture says what hides the suite."""
     (tmp_path / "bench.py").write_text("MINE = 1\n", "utf-8")
     test = "import bench\n\n\ndef test_own():\n    assert bench.MINE\n\n\n" + USES.format(new=boards / "again", more="")
-    done = suite(tmp_path, test, "--bench-baseline", str(boards / "base"))
+    done = alone(tmp_path, test, "--bench-baseline", str(boards / "base"))
     assert "1 failed, 1 passed" in done.stdout, done.stdout + done.stderr
     assert "which hides it: rename that file" in done.stdout
     assert str(tmp_path / "bench.py") in done.stdout

@@ -1,4 +1,7 @@
-"""How much dearer a training step is under DP-SGD; the figure is reported, not judged."""
+"""How much dearer a training step is under DP-SGD; the figure is reported, not judged.
+
+``pytest tests/benchmarks --benchmark-enable`` compares them; without it each trains once, for less, as a test.
+"""
 
 from __future__ import annotations
 
@@ -24,22 +27,22 @@ from targets.vae import VAE
 
 STEPS = 8
 SCHEMA = Schema("image", (1, 28, 28))
-TARGETS: dict[str, Target] = {
-    "dcgan, batch 16": DCGAN(steps=STEPS, batch_size=16, width=16),
-    "dcgan, batch 64": DCGAN(steps=STEPS, batch_size=64, width=16),
-    "vae, batch 16": VAE(steps=STEPS, batch_size=16),
-    "vae, batch 64": VAE(steps=STEPS, batch_size=64),
-    "ddpm, batch 16": DDPM(steps=STEPS, batch_size=16),
+TARGETS: dict[str, Callable[[int], Target]] = {
+    "dcgan, batch 16": lambda steps: DCGAN(steps=steps, batch_size=16, width=16),
+    "dcgan, batch 64": lambda steps: DCGAN(steps=steps, batch_size=64, width=16),
+    "vae, batch 16": lambda steps: VAE(steps=steps, batch_size=16),
+    "vae, batch 64": lambda steps: VAE(steps=steps, batch_size=64),
+    "ddpm, batch 16": lambda steps: DDPM(steps=steps, batch_size=16),
 }
 
 
-def training(target: Target, *stack: Defense) -> Callable[[], None]:
+def training(target: Target, steps: int, *stack: Defense) -> Callable[[], None]:
     x = generator(0, "bench records").integers(0, 256, (200, *SCHEMA.shape), dtype=np.uint8)
     records = Records(np.arange(200, dtype=np.int64), x, None, SCHEMA)
     request = TrainingRequest(target, stack, records, 200, records.take(np.arange(5)), 0, Device())
 
     def run() -> None:
-        assert train(request).steps_done == STEPS
+        assert train(request).steps_done == steps
 
     return run
 
@@ -57,7 +60,8 @@ def training(target: Target, *stack: Defense) -> Callable[[], None]:
 def test_step_under_dp_sgd_against_an_undefended_one(
     benchmark: BenchmarkFixture, target: str, stack: tuple[Defense, ...]
 ) -> None:
-    plain, private = training(TARGETS[target], NoDefense()), training(TARGETS[target], *stack)
+    steps = STEPS if benchmark.enabled else 2
+    plain, private = (training(TARGETS[target](steps), steps, *own) for own in ((NoDefense(),), stack))
     benchmark.pedantic(private, rounds=3, warmup_rounds=1)  # type: ignore[no-untyped-call]
     if benchmark.stats is not None:  # None under --benchmark-disable
         plain()  # warms the kernels up

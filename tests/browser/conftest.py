@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,20 @@ import pytest
 from chromium import chromium
 from filelock import FileLock
 from planted_site import write
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
+
+WIDE: ViewportSize = {"width": 1440, "height": 900}
 
 Opens = Callable[..., Any]
-"""Makes a page in a context of its own, with the options of ``Browser.new_context``."""
+"""Gives an empty page of a context with these options of ``Browser.new_context``, which no test has at this time."""
+
+
+@dataclass(frozen=True)
+class Tab:
+    """A page, and what went wrong in it."""
+
+    page: Page
+    seen: list[str]
 
 
 @pytest.fixture(scope="session")
@@ -33,19 +44,31 @@ def site(shared: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def free(browser: Browser) -> dict[str, list[Tab]]:
+    """Tabs that no test uses now, by the options that they were made with: a new one costs more than a page in it."""
+    return {}
+
+
 @pytest.fixture
-def opens(browser: Browser, site: Path) -> Opens:
+def opens(browser: Browser, site: Path, free: dict[str, list[Tab]]) -> Opens:
     """For a test that needs several pages, or other settings than ``page`` has."""
 
     @contextmanager
     def opens(**options: Any) -> Iterator[Page]:
-        context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
-        seen = watched(context, site)
+        waiting = free.setdefault(repr(sorted(options.items())), [])
+        tab = waiting.pop() if waiting else made(browser, site, options)
         try:
-            yield context.new_page()
-        finally:
-            context.close()
-        assert seen == []
+            yield tab.page
+            tab.page.goto("about:blank")
+            tab.page.set_viewport_size(WIDE)
+            tab.page.emulate_media(media="null", color_scheme="null")
+            tab.page.mouse.move(0, 0)
+            assert tab.seen == []
+        except BaseException:  # the next test shall not see what this one left
+            tab.page.context.close()
+            raise
+        waiting.append(tab)
 
     return opens
 
@@ -55,6 +78,12 @@ def page(opens: Opens) -> Iterator[Page]:
     """An empty page; an error in it, or a request of anything but the site's own files, fails the test at its end."""
     with opens() as made:
         yield made
+
+
+def made(browser: Browser, site: Path, options: dict[str, Any]) -> Tab:
+    context = browser.new_context(viewport=WIDE, **options)
+    seen = watched(context, site)
+    return Tab(context.new_page(), seen)
 
 
 def watched(context: BrowserContext, site: Path) -> list[str]:

@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 
 sys.path.append(str(Path(__file__).parents[1] / "bench" / "board"))
 from planted_board import candidates, cell, claim, controls, cost, idle, quality, results, table_quality, trial
 
+from bench.board.plots import DPI
 from bench.board.rows import build
 from bench.board.write import write_board
 from bench.records import Column, Records, Schema
@@ -124,7 +128,7 @@ def showcase() -> Results:
         fingerprints={"digits": "ab" * 32, "wine": "cd" * 32},
         duplicates={"digits": 0, "wine": 2},
         settings={
-            "sets": [10], "resamples": 200, "quality": {"extractor": "pca", "snapshot_extractor": "pca"},
+            "sets": [10], "resamples": 50, "quality": {"extractor": "pca", "snapshot_extractor": "pca"},
             "configurations": {
                 "targets": {"dcgan": [{"name": "dcgan", "steps": 1000, "roles": ["generator"]}]},
                 "defenses": {
@@ -153,5 +157,20 @@ def showcase() -> Results:
 
 
 def write(folder: Path) -> None:
-    """The board of ``showcase`` with its pages."""
-    write_board(build(showcase()), folder)
+    """The board of ``showcase`` with its pages; in place of each plot lies a blank picture as large as the plot."""
+    with pytest.MonkeyPatch.context() as patched:
+        for module in ("plots_roc", "plots_scatter", "plots_sheets", "plots_training"):
+            patched.setattr(f"bench.board.{module}.save", blank)
+        patched.setattr("bench.board.plots_scatter.save_svg", blank_svg)
+        write_board(build(showcase()), folder)
+
+
+def blank(figure: Figure, path: Path, exact: bool = False) -> None:
+    """What ``bench.board.plots.save`` writes, without the drawing, which takes longer than all else of a board."""
+    width, height = (int(inches * DPI) for inches in figure.get_size_inches())
+    Image.new("L", (width, height), 255).save(path)
+
+
+def blank_svg(figure: Figure, path: Path) -> None:
+    width, height = (round(inches * 72) for inches in figure.get_size_inches())
+    path.write_text(f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}pt" height="{height}pt"/>\n', "utf-8")

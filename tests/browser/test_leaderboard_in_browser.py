@@ -72,6 +72,8 @@ def test_where_more_is_better_the_first_click_puts_the_highest_first(page: Page,
     opened(page, site, "#?show=coverage")
     page.locator(f"{head(page, 'coverage')} button").click()
     shown = figures(page, "coverage")
+    assert len(shown) > 2
+    assert all(0 <= figure <= 1 for figure in shown)
     assert shown == sorted(shown, reverse=True)
     assert state_of(page)["sort"] == "-coverage"
 
@@ -92,6 +94,28 @@ def test_filters_and_search_narrow_the_rows(page: Page, site: Path) -> None:
     page.locator("[data-search]").fill("no such thing")
     assert page.locator(ROWS).count() == 0
     expect(page.locator("[data-count]")).to_contain_text(f"0 of {every} rows")
+
+
+def test_lines_between_ranks_lie_between_the_rows_that_are_shown(page: Page, site: Path) -> None:
+    opened(page, site)
+
+    def shown() -> list[tuple[tuple[str, str], bool]]:
+        rows = page.locator(ROWS).all()
+        ranks, datasets = column(page, "rank"), column(page, "dataset")
+        lines = ["first" in (row.get_attribute("class") or "").split() for row in rows]
+        return [((dataset, rank), line) for dataset, rank, line in zip(datasets, ranks, lines, strict=True)]
+
+    def lines_are_right() -> bool:
+        rows = shown()
+        return all(line == (place == 0 or rows[place - 1][0] != group) for place, (group, line) in enumerate(rows))
+
+    every = shown()
+    assert lines_are_right()
+    (tied,) = [place for place, (_, line) in enumerate(every) if not line and every[place][0][1] == "1"][:1]
+    name = column(page, "target")[tied]
+    page.select_option("[data-facet='target']", name)  # leaves out the first row of its rank
+    assert len(shown()) < len(every)
+    assert lines_are_right()
 
 
 def test_flags_can_be_asked_for_and_ruled_out(page: Page, site: Path) -> None:
@@ -176,6 +200,29 @@ def test_a_flag_is_explained_on_hover_and_on_focus(page: Page, site: Path) -> No
     assert box["x"] + box["width"] <= 1440
 
 
+def test_a_text_goes_with_the_pointer_after_a_click_and_can_be_reached(page: Page, site: Path) -> None:
+    opened(page, site)
+    tip = page.locator(".tipbox")
+    page.locator(f"{head(page, 'auc')} button").click()
+    expect(tip).to_be_visible()
+    page.locator("h1").hover()
+    expect(tip).to_be_hidden()
+    page.locator(f"{ROWS} .flag").first.hover()
+    box = tip.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 20, box["y"] + box["height"] / 2, steps=10)
+    page.wait_for_timeout(400)  # longer than it would stay if the pointer were elsewhere
+    expect(tip).to_be_visible()
+
+
+def test_a_link_within_the_page_keeps_the_view(page: Page, site: Path) -> None:
+    opened(page, site, "#?sort=-auc")
+    page.locator(".skip").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_function("location.hash === '#?sort=-auc'")
+    expect(page.locator(head(page, "auc"))).to_have_attribute("aria-sort", "descending")
+
+
 def test_a_point_tells_its_row_and_leads_to_its_page(page: Page, site: Path) -> None:
     opened(page, site)
     point = page.locator(".point").first
@@ -211,6 +258,8 @@ def test_on_a_phone_rows_are_cards_that_can_be_sorted(page: Page, site: Path) ->
     box = card.bounding_box()
     assert box
     assert box["width"] <= 390
+    label = card.locator("td[data-key='auc']").evaluate("cell => getComputedStyle(cell, '::before').content")
+    assert "AUC \u2193" in label  # which end is better
     threat = card.locator("td[data-key='attack']")
     expect(threat).to_be_visible()  # the threat model is always there
     expect(threat).to_contain_text("access")

@@ -71,7 +71,8 @@
       return boxes.filter((box) => !box.checked).map((box) => box.dataset.column);
     }
 
-    function write() {
+    /** The state as it stands behind the `#`; empty where nothing is set. */
+    function said() {
       const state = new URLSearchParams();
       if (search && search.value) state.set("q", search.value);
       if (sort) state.set("sort", sort);
@@ -80,7 +81,16 @@
       const extra = boxes.filter((box) => box.checked && !shownAtFirst.get(box.dataset.column));
       if (away.length) state.set("hide", away.map((box) => box.dataset.column).join(","));
       if (extra.length) state.set("show", extra.map((box) => box.dataset.column).join(","));
-      const text = state.toString();
+      return state.toString();
+    }
+
+    function address() {
+      const text = said();
+      return window.location.href.replace(/#.*/, "") + (text ? `#?${text}` : "");
+    }
+
+    function write() {
+      const text = said();
       const anchor = window.location.hash.startsWith("#?") ? "" : window.location.hash;
       // Replaced, not pushed: going back leaves the page instead of undoing one letter of a search.
       window.history.replaceState(null, "", text ? `#?${text}` : anchor || window.location.pathname + window.location.search);
@@ -198,7 +208,7 @@
           window.setTimeout(() => { copy.textContent = label; }, 2500);
         };
         if (!navigator.clipboard) done("See the address bar");
-        else navigator.clipboard.writeText(window.location.href).then(() => done("Copied"), () => done("See the address bar"));
+        else navigator.clipboard.writeText(address()).then(() => done("Copied"), () => done("See the address bar"));
       });
     }
     window.addEventListener("hashchange", () => {
@@ -207,6 +217,9 @@
         limit = page;
         select();
         draw();
+      } else if (said()) {
+        // A link within the page was followed: the page has scrolled there, and the address tells the view again.
+        write();
       }
     });
     window.addEventListener("beforeprint", () => { limit = found.length; draw(); });

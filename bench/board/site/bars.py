@@ -49,24 +49,27 @@ class AucScale:
         return _within((auc - self.lowest) / (1 - self.lowest))
 
 
-def distance_bar(value: float, low: float | None, high: float | None, real: float, untrained: float) -> Bar | None:
-    """A distance between what real records read (left) and the untrained model (right), on a scale of orders.
+def distance_bar(
+    value: float, low: float | None, high: float | None, real: float, untrained: float, highest: float
+) -> Bar | None:
+    """A distance on a scale of orders from what real records read to the highest figure, or the untrained model's.
 
     None where the untrained model reads no more than real records, since then there is no scale.
 
-    >>> distance_bar(5.0, None, None, 5.0, 900.0).point
+    >>> distance_bar(5.0, None, None, 5.0, 900.0, 900.0).point
     0.0
     """
-    start, end = _order(real), _order(untrained)
-    if end <= start:
+    start, end = _order(real), _order(max(untrained, highest))
+    if untrained <= real:
         return None
 
     def at(distance: float | None) -> float | None:
         return None if distance is None else _within((_order(distance) - start) / (end - start))
 
-    place = at(value)
+    place, limit = at(value), at(untrained)
     assert place is not None
-    return Bar(place, at(low), at(high), marks=(0.0, 100.0), words="between real records (left) and untrained (right)")
+    assert limit is not None
+    return Bar(place, at(low), at(high), marks=(0.0, limit), words="dotted lines: real records (left) and untrained")
 
 
 def _order(distance: float) -> float:

@@ -75,8 +75,8 @@ class Entry:
         compared: None where there is no baseline.
         problems: what `bench verify` found wrong, a line each; figures and files are those computed from the scores.
         without_records: whether all that shows real records or names members was left out: exposed members, sheets of
-            real and of generated records, and the files of exposures, scores and splits, with ``leaderboard.json`` and
-            ``made-from.json``.
+            real and of generated records, curves of losses on real records, and the files of exposures, scores and
+            splits, with ``leaderboard.json`` and ``made-from.json``.
     """
 
     board: Board

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 
 from bench.board.rows import Row
+from bench.errors import InputError
+from bench.matrix.yaml_lines import parse_yaml
 from bench.results import Results
 
 
@@ -13,9 +14,13 @@ def commands(results: Results, row: Row) -> list[tuple[str, str]]:
     """(what it does, the command), for the folder that ``matrix.yaml`` was saved to."""
     place, device = "/".join(row.place), _other_device(results)
     option = f" --device {shlex.quote(device)}" if device else ""
+    beside = " and the undefended one that it is read beside" if row.undefended is not None else ""
+    # The level at which a claim is tested is shared by all rows that claim something, or may yet.
+    of_all = "its rank and certified bound need" if row.audit is not None else "its rank needs"
     made = [
         (
-            "Train, attack and measure this row again, with the code of the commit below",
+            f"Train, attack and measure this row{beside} again, with the code of the commit below; {of_all} the whole "
+            "matrix, run without --only",
             f"python -m bench run matrix.yaml --only {shlex.quote(place)}{option}",
         )
     ]
@@ -31,7 +36,8 @@ def commands(results: Results, row: Row) -> list[tuple[str, str]]:
     folder = shlex.quote(f"results/{results.name}{f'-{device}' if device else ''}")
     made.append(
         (
-            "Compute every number of the board again from its scores, without training",
+            "Compute every figure that scores can tell again, without training; quality, stability, claims and cost "
+            "are taken as published",
             f"python -m bench verify {folder}",
         )
     )
@@ -39,7 +45,10 @@ def commands(results: Results, row: Row) -> list[tuple[str, str]]:
 
 
 def _other_device(results: Results) -> str:
-    """The device that took the place of the matrix's own; empty where none did."""
+    """The device that took the place of the matrix's own; empty where none did, or where the matrix cannot be read."""
+    try:
+        matrix = parse_yaml(results.matrix_text, "matrix.yaml").data
+    except (InputError, ValueError):
+        return ""
     used = str(results.settings.get("device") or "")
-    found = re.search(r"^device:[ \t]*['\"]?(\w+)", results.matrix_text, re.MULTILINE)
-    return "" if used == (found[1] if found else "cpu") else used
+    return used if isinstance(matrix, dict) and used != matrix.get("device", "cpu") else ""

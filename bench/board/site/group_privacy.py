@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from bench.board.audit_words import audit_words
+from bench.board.audit_words import MEMBERSHIP
 from bench.board.rows import Row
+from bench.board.verdict import claimed
 from bench.board.words import EMPTY
 from bench.results import PrivacyClaim
 
@@ -18,18 +19,12 @@ class Claims(NamedTuple):
 
 
 def claim_words(row: Row) -> str:
-    """The claim of the row: that of the seed with the weakest one."""
-    m = row.measured
-    if m["claim_unit"] is None:
-        if all(trial.status != "completed" for trial in row.trials):
-            return "No training was completed, so nothing is claimed."
-        return "Claims nothing: no bound on what the training may give away follows from how it was done."
-    if m["epsilon_claimed"] is None:
-        return f"No privacy claim: {m['claim_void_reason']}."
-    return (
-        f"Claims epsilon {m['epsilon_claimed']:.3g} at delta {m['delta']:.3g} per {m['claim_unit']} "
-        f"({m['claim_adjacency']}, {m['claim_accountant'].upper()}); {audit_words(row)}"
-    )
+    """The claim of the row as its verdict has it, or that there is none."""
+    if said := claimed(row):
+        return said
+    if all(trial.status != "completed" for trial in row.trials):
+        return "No training was completed, so nothing is claimed."
+    return "Claims nothing: no bound on what the training may give away follows from how it was done."
 
 
 def claim_facts(row: Row) -> Claims | None:
@@ -46,6 +41,7 @@ def claim_facts(row: Row) -> Claims | None:
 
 def _facts(claim: PrivacyClaim) -> dict[str, str]:
     noise = "Laplace, scale over one vote" if claim.queries is not None else "Gaussian, over the clip norm"
+    multiplier = _figure(claim.noise_multiplier)
     return {
         "epsilon": "void" if claim.epsilon is None else f"{claim.epsilon:.4g}",
         "why void": claim.void_reason or EMPTY,
@@ -54,7 +50,7 @@ def _facts(claim: PrivacyClaim) -> dict[str, str]:
         "unit": claim.unit,
         "adjacency": claim.adjacency,
         "accountant": claim.accountant.upper(),
-        f"noise multiplier ({noise})": _figure(claim.noise_multiplier),
+        "noise multiplier": f"{multiplier} ({noise})",
         "sample rate": _figure(claim.sample_rate),
         "noisy steps": f"{claim.steps:,}",
         "noisy votes": EMPTY if claim.queries is None else f"{claim.queries:,}",
@@ -64,12 +60,6 @@ def _facts(claim: PrivacyClaim) -> dict[str, str]:
 
 def _figure(value: float | None) -> str:
     return EMPTY if value is None else f"{value:.4g}"
-
-
-MEMBERSHIP = {
-    "coin": "a fair coin of its own decided for each candidate whether it was trained on, so a bound can be certified",
-    "fixed": "fixed, not drawn by coins, so nothing can be certified",
-}
 
 
 def audit_facts(row: Row) -> list[tuple[str, str]]:

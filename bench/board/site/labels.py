@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-CHARACTER, LINE = 6.6, 14.0  # width and height of a character of the labels, about
+CHARACTER, LINE = 7.8, 14.0  # width and height of a character of the labels in bold, at most, in most fonts
 GAP = 7.0  # between a point and its label
 
 
@@ -41,22 +41,29 @@ class Spot(NamedTuple):
     end: bool
 
 
-def place_labels(points: Sequence[tuple[float, float, str]], inside: Box) -> list[Spot | None]:
+def place_labels(
+    points: Sequence[tuple[float, float, str]], inside: Box, bars: Sequence[Box] = ()
+) -> list[Spot | None]:
     """A spot for the label of each point ``(x, y, label)``, or None where there is no room.
 
-    Greedy, in the order given; first a little above the point, clear of its bars, then elsewhere around it.
+    Greedy, in the order given; where there is room clear of the ``bars``, else across them.
     """
     taken = [Box(x - 6, y - 6, x + 6, y + 6) for x, y, _ in points]
     spots: list[Spot | None] = []
     for own, (x, y, label) in enumerate(points):
-        found = None
-        for spot, box in _tries(x, y, CHARACTER * len(label)):
-            others = (other for index, other in enumerate(taken) if index != own)
-            if box.within(inside) and not any(box.meets(other) for other in others):
-                found = spot
-                taken.append(box)
-                break
-        spots.append(found)
+        others = [other for index, other in enumerate(taken) if index != own]
+        free = [
+            (spot, box)
+            for spot, box in _tries(x, y, CHARACTER * len(label))
+            if box.within(inside) and not any(box.meets(other) for other in others)
+        ]
+        clear = [(spot, box) for spot, box in free if not any(box.meets(bar) for bar in bars)]
+        if free:
+            spot, box = (clear or free)[0]
+            taken.append(box)
+            spots.append(spot)
+        else:
+            spots.append(None)
     return spots
 
 

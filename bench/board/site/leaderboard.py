@@ -9,7 +9,7 @@ from bench.board.site.entry import Entry
 from bench.board.site.environment import render
 from bench.board.site.idle import idle
 from bench.board.site.leaderboard_columns import columns
-from bench.board.site.links import DOWNLOADS, INDEX
+from bench.board.site.links import INDEX, downloads
 from bench.board.site.row_view import RowView, row_views
 from bench.board.site.scatter import scatters
 from bench.board.site.summary import summary
@@ -38,7 +38,7 @@ def page(entries: Sequence[Entry], name: str) -> str:
         facts=[view.fact for view in views],
         facets=list(_facets(views)),
         scatters=scatters(entries),
-        files=[DOWNLOADS for _ in entries],
+        files=[downloads(entry) for entry in entries],
         idle=[(entry, list(idle(entry.board))) for entry in entries],
     )
 

@@ -22,6 +22,7 @@ class Column:
         fixed: whether it cannot be hidden.
         drawn: whether its figures are drawn too.
         plain: the column of ``leaderboard.csv`` that it shows as it is, with so many decimals; None where it is more.
+            The page's script makes its cells, so it is hidden at first.
     """
 
     key: str
@@ -68,7 +69,7 @@ def columns(entries: Sequence[Entry]) -> list[Column]:
         ),
         Column(
             "attack", "worst attack, threat model",
-            "The attack with the largest AUC, what it touches of the model, and what it knows besides.", fixed=True,
+            "The attack that tells most, what it touches of the model, and what it knows besides.", fixed=True,
         ),
         Column(
             "tpr", "TPR at 1 % FPR",
@@ -96,11 +97,11 @@ def columns(entries: Sequence[Entry]) -> list[Column]:
         ),
         Column("seeds", "runs", "Completed training runs.", "number"),
         Column("flags", "flags", "What a reader has to know beside the figures."),
-        *_plain(),
+        *_plain(max((measure.digits for measure in measures), default=1)),
     ]  # fmt: skip
 
 
-def _plain() -> list[Column]:
+def _plain(digits: int) -> list[Column]:
     """Columns of the CSV file as they stand there; hidden until somebody asks for them."""
     found = [
         ("accuracy", "accuracy", "Share of members among the |M| highest scores of the worst attack.", "lower", 3),
@@ -110,9 +111,15 @@ def _plain() -> list[Column]:
         ("density", "density", "How densely real records surround the samples.", "higher", 3),
         ("coverage", "coverage", "Share of real records with a sample nearby.", "higher", 3),
         ("utility", "utility", "Accuracy on real rows of a classifier trained on samples.", "higher", 3),
-        ("diverged_runs", "diverged runs", "Training runs that ended in numbers that are not finite.", "lower", 0),
+        (
+            "diverged_runs",
+            "diverged runs",
+            "Training runs that ended in a loss that is not finite, or beyond the target's limit.",
+            "lower",
+            0,
+        ),
         ("collapsed_runs", "collapsed runs", "Training runs whose samples cover few modes.", "lower", 0),
-        ("quality_spread", "quality spread", "How much sample quality differs between runs.", "lower", 1),
+        ("quality_spread", "quality spread", "How much sample quality differs between runs.", "lower", digits),
         ("loss_oscillation", "loss oscillation", "How much the losses swing.", "lower", 2),
         ("smallest_detectable_auc", "detectable AUC", "Smallest AUC that these records tell from .5.", "lower", 3),
         ("train_s", "training, s", "Seconds of training, mean over runs.", "lower", 1),

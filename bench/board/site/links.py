@@ -16,6 +16,13 @@ DOWNLOADS = (
     *(MATRIX, REFERENCES),
 )
 """Files that a page offers of each board."""
+RECORDS = ("leaderboard.json",)
+"""Those that name members."""
+
+
+def downloads(entry: Entry) -> list[str]:
+    """The files that the pages offer of a board."""
+    return [file for file in DOWNLOADS if not (entry.without_records and file in RECORDS)]
 
 
 def group_file(entry: Entry, place: Place) -> str:

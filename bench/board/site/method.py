@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bench.board.audit_words import MEMBERSHIP
 from bench.board.controls import EXPECTED
 from bench.board.flags import EXPLANATIONS
 from bench.board.payload import split_file
@@ -12,19 +13,10 @@ from bench.board.site.control_table import control_table
 from bench.board.site.entry import Entry
 from bench.board.site.environment import render
 from bench.board.site.idle import idle
-from bench.board.site.links import DOWNLOADS, METHOD, anchor
+from bench.board.site.links import METHOD, anchor, downloads
 from bench.board.site.meanings import MEANINGS
 from bench.board.site.threat import ACCESS, KNOWLEDGE, access_name
 from bench.results import Results
-
-MEMBERSHIP = {
-    "fixed": "a fixed number of records, drawn once",
-    "coin": "a fair coin for each candidate, so that a claim of differential privacy can be tested",
-}
-"""How it was decided who is a member, in words."""
-
-WITH_RECORDS = ("leaderboard.json",)
-"""Downloads that name members, which a site without records leaves out."""
 
 
 def page(entries: Sequence[Entry], name: str) -> str:
@@ -49,7 +41,7 @@ def _board(entry: Entry) -> dict[str, Any]:
         "title": entry.title,
         "id": anchor(entry.title),
         "entry": entry,
-        "files": [file for file in DOWNLOADS if not (entry.without_records and file in WITH_RECORDS)],
+        "files": downloads(entry),
         "measures": entry.board.measures,
         "controls": control_table(entry.board),
         "idle": idle(entry.board),

@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.board import words
 from bench.board.flags import EXPLANATIONS, Flag
+from bench.board.payload import plain
 from bench.board.rows import Row
 from bench.board.site.bars import AucScale, Bar, distance_bar
 from bench.board.site.entry import Change, Entry, Place
@@ -86,7 +87,7 @@ def _view(entry: Entry, row: Row, columns: Sequence[Column], scale: AucScale, ti
         "chip": CHIPS.get(short, ""),
         "verdict": verdict(row),
         "levels": {name: level for name, level in levels.items() if level},
-        "qualities": {m.column: _quality(row, m.column) for m in entry.board.measures},
+        "qualities": {m.column: _quality(row, m.column, entry.board.rows) for m in entry.board.measures},
         "equal_kid": words.equal_kid(row),
         "epsilon": words.epsilon(row),
         "epsilon_lines": [line for line in (*words.delta(row).split(", "), words.certified(row)) if line],
@@ -94,8 +95,7 @@ def _view(entry: Entry, row: Row, columns: Sequence[Column], scale: AucScale, ti
         "status": words.status(row),
         "flags": [flag_view(flag) for flag in row.flags],
         "changes": [change for change in changes if change.status != "same"],
-        "compared": entry.compared is not None,
-        "plain": {c.key: number(measured[c.plain[0]], c.plain[1]) for c in columns if c.plain},
+        "unchanged": bool(changes) and all(change.status == "same" for change in changes),
     }
     fact = {
         "id": own_id,
@@ -111,6 +111,7 @@ def _view(entry: Entry, row: Row, columns: Sequence[Column], scale: AucScale, ti
             "verdict": [short],
             "change": sorted({change.status for change in changes}),
         },
+        "group": [entry.title, row.dataset, row.rank],
         "search": " ".join(
             (
                 entry.title, *row.place, *families(entry, row.place), short, words.status(row),
@@ -118,7 +119,7 @@ def _view(entry: Entry, row: Row, columns: Sequence[Column], scale: AucScale, ti
             )
         ),
     }  # fmt: skip
-    return RowView(shown, fact)
+    return RowView(shown, plain(fact))
 
 
 def _sortable(
@@ -175,17 +176,24 @@ def _level(worst: Worst | None, scale: AucScale) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def _quality(row: Row, column: str) -> dict[str, Any] | None:
-    """Figure, interval and bar of one measure; None where the row is judged by another one."""
+def _quality(row: Row, column: str, rows: Sequence[Row]) -> dict[str, Any] | None:
+    """Figure, interval and bar of one measure; None where the row is judged by another one.
+
+    Bars of one data set and target have one scale, which reaches to the largest of their figures.
+    """
     measure = row.measure
     value, low, high = measure.figures(row.measured)
     if measure.column != column or value is None:
         return None
     real, untrained = row.measured[f"{column}_real"], row.measured[f"{column}_untrained"]
+    beside = [other.measured for other in rows if other.place[:2] == row.place[:2]]
+    ends = [end for each in beside for end in measure.figures(each) if end is not None]
     return {
         "figure": grouped(value, measure.digits),
         "interval": " to ".join(grouped(end, measure.digits) for end in (low, high) if end is not None),
-        "bar": distance_bar(value, low, high, real, untrained) if real is not None and untrained is not None else None,
+        "bar": distance_bar(value, low, high, real, untrained, max(ends))
+        if real is not None and untrained is not None
+        else None,
     }
 
 

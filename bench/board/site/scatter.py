@@ -16,7 +16,7 @@ from bench.board.site.scatter_axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDT
 from bench.board.verdict import verdict_in_short
 from bench.board.words import interval, number
 
-SYMBOLS = ("circle", "square", "up", "diamond", "down", "plus", "cross", "star")
+SYMBOLS = ("circle", "square", "up", "diamond", "down", "plus", "cross", "star", "pentagon")
 """Shapes in the order of ``bench.board.palette.MARKS``."""
 
 
@@ -107,7 +107,7 @@ def _scatter(entry: Entry, place: tuple[str, str], rows: Sequence[Row], several:
         points=tuple(_labelled(points)),
         front=_steps(front),
         x_ticks=tuple(Tick(x_axis.at(t), number(t, 2).removeprefix("0")) for t in x_axis.ticks()),
-        y_ticks=tuple(Tick(y_axis.at(t), f"{t:,g}") for t in y_axis.ticks()),
+        y_ticks=tuple(Tick(y_axis.at(t), f"{t:,.10g}") for t in y_axis.ticks()),
         lines=tuple(Tick(y_axis.at(value), f"{name} {number(value, measure.digits)}") for name, value in lines.items()),
         chance=x_axis.at(0.5),
         words=f"{title}: AUC of the worst attack against {measure.title}. " + "; ".join(p.words for p in points),
@@ -142,7 +142,9 @@ def _point(entry: Entry, row: Row, measure: Measure, index: int, x_axis: Axis, y
 
 def _labelled(points: Sequence[Point]) -> list[Point]:
     inside = Box(LEFT, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM)
-    spots = place_labels([(p.x, p.y, p.label) for p in points], inside)
+    bars = [Box(p.x_bar[0], p.y - 1, p.x_bar[1], p.y + 1) for p in points if p.x_bar]
+    bars += [Box(p.x - 1, p.y_bar[1], p.x + 1, p.y_bar[0]) for p in points if p.y_bar]
+    spots = place_labels([(p.x, p.y, p.label) for p in points], inside, bars)
     return [
         p if spot is None else Point(**{**p.__dict__, "label_x": spot.x, "label_y": spot.y, "label_end": spot.end})
         for p, spot in zip(points, spots, strict=True)

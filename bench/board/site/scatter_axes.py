@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from bench.board.kid_axis import LINEAR, logarithmic
 from bench.board.measures import Measure
 from bench.board.rows import Row
-from bench.board.site.bars import LINEAR_TO
 
 WIDTH, HEIGHT = 720.0, 460.0
 LEFT, RIGHT, TOP, BOTTOM = 66.0, 20.0, 26.0, 52.0
@@ -17,7 +17,7 @@ LEFT, RIGHT, TOP, BOTTOM = 66.0, 20.0, 26.0, 52.0
 
 @dataclass(frozen=True)
 class Axis:
-    """A stretch of figures and where it lies in the picture; ``orders``: logarithmic beyond ``LINEAR_TO``."""
+    """A stretch of figures and where it lies in the picture; ``orders``: logarithmic beyond ``LINEAR``."""
 
     low: float
     high: float
@@ -32,7 +32,7 @@ class Axis:
         return round(self.start + share * (self.end - self.start), 1)
 
     def _order(self, value: float) -> float:
-        return math.asinh(value / LINEAR_TO) if self.orders else value
+        return math.asinh(value / LINEAR) if self.orders else value
 
     def ticks(self) -> list[float]:
         """Round figures on the axis."""
@@ -70,7 +70,7 @@ def distance_axis(rows: Sequence[Row], measure: Measure, lines: Iterable[float])
     for row in rows:
         ends += [v for v in measure.figures(row.measured) if v is not None]
     low, high = min(ends), max(ends)
-    orders = measure.column == "kid" and high > 100
+    orders = measure.column == "kid" and logarithmic(ends)
     room = 0.08 * (high - low or 1.0)
     if orders:
         return Axis(min(-2.0, 1.5 * low), high * 1.5, HEIGHT - BOTTOM, TOP, True)

@@ -175,11 +175,23 @@ def test_a_roc_of_forty_attacks_names_all_and_marks_what_was_realised(kept: list
     legend = [text.get_text() for text in axes.get_legend().get_texts()]
     assert legend == ["chance", *(f"attack {i}" for i in range(40))]
     marks = [line for line in axes.lines if line.get_marker() not in ("None", None, "")]
-    # A point without true positives has no place on a logarithmic axis.
-    assert [tuple(float(each[0]) for each in line.get_data()) for line in marks] == [(0.01, 0.2), (0.001, 0.1)]
-    assert [line.get_markerfacecolor() for line in marks] == [style(0).colour, "white"]
+    # What has no true positives stands at the end of the logarithmic axis.
+    floor = 0.5 / 40
+    found = [tuple(float(each[0]) for each in line.get_data()) for line in marks]
+    assert found == [(floor, 0.2), (floor, 0.1), (floor, floor)]
+    assert [line.get_markerfacecolor() for line in marks] == [style(0).colour, "white", style(1).colour]
     chance = next(line for line in axes.lines if line.get_label() == "chance")
     np.testing.assert_array_equal(*chance.get_data())
+
+
+def test_a_perfect_attack_has_its_realised_marks(kept: list[Figure]) -> None:
+    member = np.arange(60) < 20
+    line = RocLine("knows", np.where(member, 1.0, 0.0)[None], member, 0, [(0.0, 1.0), None])
+    draw_roc(Path("x.png"), "digits / dcgan / none", [line])
+    (axes,) = kept[0].axes
+    (mark,) = [each for each in axes.lines if each.get_marker() not in ("None", None, "")]
+    assert [float(each[0]) for each in mark.get_data()] == [axes.get_xlim()[0], 1.0]
+    assert not mark.get_clip_on()  # half of it lies outside of the axes
 
 
 # training
@@ -192,6 +204,17 @@ def test_thinned_keeps_the_mean_and_nan() -> None:
     assert np.isnan(thinned(np.array([1.0, np.nan]))[1]).tolist() == [False, True]
 
 
+def test_thinned_averages_what_is_finite_in_a_stretch() -> None:
+    values = np.arange(160.0)
+    values[[0, 3, 158, 159]] = np.nan
+    step, mean = thinned(values)
+    assert (mean[0], mean[1]) == (1.0, 2.0)
+    assert np.isnan(mean[-1])
+    known = np.isfinite(mean)
+    np.testing.assert_array_equal(step[known], mean[known])  # the middle of the steps that were averaged
+    assert (step[-1], len(step)) == (158.5, 80)
+
+
 def course(seed: int, steps: int = 400, **changed: object) -> Course:
     values = generator(seed, "course").normal(1, 0.1, steps)
     history = {"loss/generator": values, "loss/discriminator": values[::2], "grad_norm/generator": values}
@@ -200,6 +223,19 @@ def course(seed: int, steps: int = 400, **changed: object) -> Course:
 
 def crosses(figure: Figure) -> list[list[float]]:
     return [[float(line.get_xdata()[0]) for line in axes.lines if line.get_marker() == "x"] for axes in figure.axes]
+
+
+def test_a_blow_up_in_the_last_steps_is_drawn_to_its_end(kept: list[Figure]) -> None:
+    losses = np.concatenate([np.ones(1480), np.linspace(2, 400, 14), np.full(6, np.nan)])
+    draw_training(Path("x.png"), "digits", [Course(0, {"loss/g": losses, "loss/d": losses[::2]}, 1495)], {})
+    for axes, step, value in zip(kept[0].axes, (1494, 1494 - 1), (400.0, losses[1492]), strict=True):
+        (cross,) = [line for line in axes.lines if line.get_marker() == "x"]
+        assert (float(cross.get_xdata()[0]), float(cross.get_ydata()[0])) == (pytest.approx(step, abs=1), value)
+        (curve,) = [line for line in axes.lines if len(line.get_xdata()) > 2]
+        assert (curve.get_xdata()[-1], curve.get_ydata()[-1]) == (cross.get_xdata()[0], value)
+        assert (np.diff(curve.get_xdata()) > 0).all()
+        assert axes.get_ylim()[1] >= value
+    assert float(kept[0].axes[0].lines[-2].get_xdata()[0]) == 1494.0
 
 
 def upright(figure: Figure) -> list[list[float]]:

@@ -11,11 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted_board import cell, quality, results, tables, trial
 
+from bench.board.palette import MARKS
 from bench.board.rows import build
 from bench.board.site.bars import AucScale, distance_bar
 from bench.board.site.entry import Entry
 from bench.board.site.labels import CHARACTER, LINE, Box, place_labels
-from bench.board.site.scatter import Scatter, scatters
+from bench.board.site.leaderboard_columns import columns
+from bench.board.site.row_view import row_views
+from bench.board.site.scatter import SYMBOLS, Scatter, scatters
 from bench.board.site.scatter_axes import HEIGHT, WIDTH, Axis
 
 
@@ -30,16 +33,33 @@ def test_an_auc_lies_where_its_share_of_the_scale_is() -> None:
 
 
 def test_a_distance_lies_between_real_and_untrained_by_orders() -> None:
-    bar = distance_bar(100.0, 50.0, 200.0, 0.0, 10_000.0)
+    bar = distance_bar(100.0, 50.0, 200.0, 0.0, 10_000.0, 200.0)
     assert bar is not None
     assert bar.point == pytest.approx(100 * math.asinh(10) / math.asinh(1000), abs=0.01)
     assert bar.low is not None
     assert bar.high is not None
     assert bar.low < bar.point < bar.high
-    assert distance_bar(1.0, None, None, 5.0, 5.0) is None
-    worse = distance_bar(20_000.0, None, None, 0.0, 10_000.0)
-    assert worse is not None
-    assert worse.point == 100
+    assert bar.marks == (0, 100)
+    assert distance_bar(1.0, None, None, 5.0, 5.0, 9.0) is None
+
+
+def test_what_is_worse_than_untrained_lies_beyond_its_mark() -> None:
+    bar = distance_bar(20_000.0, 19_000.0, 21_000.0, 0.0, 10_000.0, 21_000.0)
+    assert bar is not None
+    assert bar.low is not None
+    assert bar.marks[1] < bar.low < bar.point < 100
+    assert bar.high == 100
+    found = build(
+        results((trial(quality=quality(400.0)), trial("b", quality=quality(900.0))), (cell(), cell(defense="b")))
+    )
+    entry = Entry(found, "planted")
+    drawn = [view.shown["qualities"]["kid"]["bar"] for view in row_views([entry], columns([entry]))]
+    assert len({one.marks for one in drawn}) == 1  # one scale for both
+    assert len({one.point for one in drawn}) == 2
+
+
+def test_points_look_as_they_do_on_paper() -> None:
+    assert len(SYMBOLS) == len(MARKS)
 
 
 def planted(kids: dict[str, tuple[float, float]]) -> Scatter:

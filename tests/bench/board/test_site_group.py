@@ -23,6 +23,7 @@ from bench.board.site import group
 from bench.board.site.entry import Change, Compared, Entry, Verified
 from bench.board.site.group_commands import commands
 from bench.board.site.group_facts import cost
+from bench.board.site.group_privacy import claim_words
 from bench.board.site.links import group_file
 from bench.board.unseen import unseen
 from bench.board.verdict import verdict
@@ -325,7 +326,7 @@ def test_certified_bounds_have_a_column_where_there_are_some() -> None:
     assert f"{bound.lower_bound:.2f}" in section(text, "attacks")
     audit = words(section(text, "privacy"))
     assert f"certified lower bound epsilon is at least {bound.lower_bound:.3g} (certified at 95 %)" in audit
-    assert "a fair coin of its own" in audit
+    assert "a fair coin for each candidate" in audit
 
 
 # which records leak
@@ -356,7 +357,7 @@ def test_a_claim_is_told_in_full(board: Board) -> None:
     text = words(section(page(board, NASTY), "privacy"))
     assert "Claims epsilon 8 at delta 0.0001 per record (add/remove, PRV); membership is fixed" in text
     assert "every seed epsilon 8 epsilon by the RDP accountant 8.5 delta 0.0001 unit record" in text
-    assert "noise multiplier (Gaussian, over the clip norm) 0.9 sample rate 0.1 noisy steps 1,000 clip norm 1 " in text
+    assert "noise multiplier 0.9 (Gaussian, over the clip norm) sample rate 0.1 noisy steps 1,000 clip norm 1 " in text
     assert "holds &lt;script" in text
     assert "noisy votes" not in text
     assert "Claims nothing" in section(page(board, "none"), "privacy")
@@ -368,6 +369,20 @@ def test_claims_that_differ_or_are_void_stand_side_by_side() -> None:
     text = words(section(page(build(results(runs, (cell(), cell(seed=1)))), "none"), "privacy"))
     assert "No privacy claim: no Poisson sampling." in text
     assert "seed 0 seed 1 epsilon 8 void why void – no Poisson sampling" in text  # noqa: RUF001
+
+
+def test_claims_of_two_mechanisms_stand_side_by_side() -> None:
+    votes = claim().model_copy(update={"queries": 500, "max_grad_norm": None})
+    runs = (trial(claim=claim()), trial(seed=1, claim=votes))
+    text = words(section(page(build(results(runs, (cell(), cell(seed=1)))), "none"), "privacy"))
+    assert "noise multiplier 0.9 (Gaussian, over the clip norm) 0.9 (Laplace, scale over one vote) sample rate" in text
+    assert "noisy votes – 500 clip norm 1 – " in text  # noqa: RUF001
+
+
+def test_the_page_states_a_claim_as_the_verdict_does(board: Board) -> None:
+    row = row_of(board, NASTY)
+    assert claim_words(row).startswith("Claims epsilon")
+    assert claim_words(row) in verdict(row)
 
 
 # configuration, cost, commands
@@ -404,6 +419,13 @@ def test_cost_is_added_up_over_seeds(board: Board) -> None:
         ("none", "name: x\n", "cpu", None),
         (NASTY, "device: cuda\n", "cuda", None),
         ("a b'c;$(x)", "name: x\ndevice: 'cpu'\n", "cuda", "cuda"),
+        ("none", "{name: x, device: cuda}\n", "cuda", None),
+        ("none", "name: x\n'device': cuda\n", "cuda", None),
+        ("none", "{name: x, device: cuda}\n", "cpu", "cpu"),
+        ("none", "name: |\n  x\n  device: cuda\n", "cuda", "cuda"),
+        ("none", "name: [x\n", "cuda", None),
+        ("none", "no mapping", "cuda", None),
+        ("none", "name: \x00", "cuda", None),
     ],
 )
 def test_commands_survive_a_shell(defense: str, matrix: str, used: str, device: str | None) -> None:
@@ -416,3 +438,16 @@ def test_commands_survive_a_shell(defense: str, matrix: str, used: str, device: 
         ["show", f"digits/dcgan/{defense}/0/nearest_sample", "--matrix", "matrix.yaml", *option],
         ["verify", f"results/my run{f'-{device}' if device else ''}"],
     ]
+
+
+def test_the_commands_say_what_they_repeat(board: Board) -> None:
+    plain, defended = (commands(board.results, row_of(board, defense)) for defense in ("none", NASTY))
+    assert defended[0][0] == (
+        "Train, attack and measure this row and the undefended one that it is read beside again, with the code of the "
+        "commit below; its rank and certified bound need the whole matrix, run without --only"
+    )
+    assert plain[0][0].startswith("Train, attack and measure this row again, ")
+    assert defended[-1][0] == (
+        "Compute every figure that scores can tell again, without training; quality, stability, claims and cost are "
+        "taken as published"
+    )

@@ -156,6 +156,11 @@ def test_a_claim_shows_its_column() -> None:
     assert "at delta 0.0001" in leaderboard.page([entry(found)], "x")
 
 
+def test_a_figure_that_is_not_finite_is_none_to_the_script() -> None:
+    found = build(results((trial(claim=claim(epsilon=float("inf"))),), (cell(),)))
+    assert facts(leaderboard.page([entry(found)], "x"))[0]["cells"]["epsilon"] is None
+
+
 def test_badge_comparison_and_problems_are_said(board: Board) -> None:
     plain = leaderboard.page([entry(board)], "x")
     assert "bench verify" not in plain
@@ -174,10 +179,14 @@ def test_badge_comparison_and_problems_are_said(board: Board) -> None:
         assert said in html
     changes = {fact["cells"]["defense"]: fact["facets"]["change"] for fact in facts(html)}
     assert changes == {row.defense: (["worse"] if row.place == place else []) for row in board.rows}
+    nothing = leaderboard.page([entry(board, compared=Compared("old", "Not compared: other versions", (), {}))], "x")
+    assert ">same<" not in nothing
     broken = leaderboard.page([entry(board, problems=("scores/x.npz: <changed>",))], "x")
     assert "Not verified." in broken
     assert "&lt;changed&gt;" in broken
-    assert "without records" in leaderboard.page([entry(board, without_records=True)], "x")
+    hidden = leaderboard.page([entry(board, without_records=True)], "x")
+    assert "without records" in hidden
+    assert 'href="leaderboard.json"' not in hidden
 
 
 def test_two_boards_on_one_page_keep_their_rows_apart(board: Board) -> None:

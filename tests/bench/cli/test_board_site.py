@@ -69,7 +69,7 @@ def test_the_plan_of_a_row(half: Path) -> None:
     rest = bench_here(*given, DROPOUT)
     assert "1 train" in rest.stdout
     assert f"new            {DROPOUT}/0/nearest_sample" in rest.stdout
-    assert "/none/" not in rest.stdout
+    assert f"cached         {NONE}/0/nearest_sample" in rest.stdout  # the row that it is read beside
 
 
 def test_the_exit_code_speaks_of_the_chosen_rows(half: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,21 @@ def test_the_rows_that_patterns_choose(plan: Plan) -> None:
     assert ["/".join(row) for row in chosen_rows(plan, [with_brackets])] == [with_brackets]
 
 
+def test_labels_with_slashes_and_stars(plan: Plan) -> None:
+    def called(*places: tuple[str, str, str]) -> Plan:
+        trial = plan.trials[0]
+        trials = [replace(trial, dataset=d, target=t, defense=of, seed=seed) for seed in (0, 1) for d, t, of in places]
+        return replace(plan, trials=tuple(trials))
+
+    alike, other = (("a/b", "c", "d"), ("a", "b/c", "d")), ("a", "b", "d")
+    assert chosen_rows(called(*alike, other), ["a/b/c/d"]) == alike
+    assert chosen_rows(called(*alike, other), ["a/b/*"]) == (*alike, other)
+    starred = (("a", "b", "x*"), ("a", "b", "xyz"))
+    assert chosen_rows(called(*starred), ["a/b/x*"]) == starred[:1]
+    assert chosen_rows(called(*starred), ["a/b/x*z"]) == starred[1:]
+    assert chosen_rows(called(*starred), ["a/*/x*"]) == starred
+
+
 @pytest.mark.parametrize("pattern", ["digits/dcgan/dropuot", "digits/dcgan/non?", "digits/dcgan/[n]one", "dcgan", ""])
 def test_a_row_that_is_not_there(plan: Plan, pattern: str) -> None:
     with pytest.raises(InputError) as raised:
@@ -64,12 +80,11 @@ def test_a_row_that_is_not_there(plan: Plan, pattern: str) -> None:
 
 
 def test_a_row_brings_all_that_it_is_made_of(plan: Plan) -> None:
-    row = ("digits", "dcgan", "dropout")
+    row = ("digits", "dcgan", "none")
     found = narrowed(plan, [row])
     assert {place(trial) for trial in found.trials} == {row}
     assert [cell.id for cell in found.cells] == [cell.id for cell in plan.cells if place(cell.trial) == row]
     assert len(found.cells) == 2 * (3 + 4)  # with the controls
-    assert found.snapshots == ()
     assert [(line.dataset, line.target) for line in found.lines] == [row[:2]]
     assert list(found.data) == ["digits"]
     ids = {step.id for step in found.steps}
@@ -77,7 +92,7 @@ def test_a_row_brings_all_that_it_is_made_of(plan: Plan) -> None:
         *(step for trial in found.trials for step in trial.steps.values()),
         *(step for line in found.lines for step in line.steps.values()),
         *(model for cell in found.cells for model in cell.models),
-        *(cell.step for cell in found.cells if cell.step is not None),
+        *(cell.step for cell in (*found.cells, *found.snapshots) if cell.step is not None),
     ]
     assert {step.id for step in needed} < ids
     assert all({before.id for before in step.before()} <= ids for step in found.steps)
@@ -87,10 +102,18 @@ def test_a_row_brings_all_that_it_is_made_of(plan: Plan) -> None:
     assert [step for step in plan.steps if step.id in ids] == list(found.steps)  # keys and order of the whole plan
 
 
-def test_snapshots_come_with_the_undefended_row(plan: Plan) -> None:
-    found = narrowed(plan, [("digits", "dcgan", "none")])
-    assert len(found.snapshots) == len(plan.snapshots) > 0
-    assert {cell.step.id for cell in found.snapshots if cell.step} < {step.id for step in found.steps}
+def test_a_defended_row_brings_the_undefended_one_that_it_is_read_beside(plan: Plan) -> None:
+    row, plain = ("digits", "dcgan", "dropout"), ("digits", "dcgan", "none")
+    found, own = narrowed(plan, [row]), narrowed(plan, [plain])
+    assert {place(trial) for trial in found.trials} == {row, plain}
+    assert [cell.id for cell in found.cells] == [cell.id for cell in plan.cells if place(cell.trial) in (row, plain)]
+    assert found.snapshots == own.snapshots == plan.snapshots  # the other target leaves none
+    assert len(found.snapshots) > 0
+    ids = {step.id for step in found.steps}
+    assert {step.id for step in own.steps} < ids
+    assert {cell.step.id for cell in found.snapshots if cell.step} < ids
+    without = narrowed(replace(plan, trials=tuple(t for t in plan.trials if place(t) != plain)), [row])
+    assert {place(trial) for trial in without.trials} == {row}
 
 
 def test_all_rows_are_the_whole_plan(plan: Plan, tmp_path: Path) -> None:

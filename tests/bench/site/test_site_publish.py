@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from jinja2 import UndefinedError
 from published_boards import edit_json, edit_npz, problems, rehash, scores_of
 from site_of import files_in, site_of
 
 from bench.board.bundle import write_baseline, write_bundle
+from bench.board.site import group
+from bench.board.site.entry import Entry
 from bench.canonical import sha256_file
 from bench.errors import InputError
 from bench.published.open import open_results
@@ -139,6 +143,35 @@ def test_what_cannot_be_drawn_is_an_error_that_names_the_board(
     with pytest.raises(InputError, match=said):
         publish([fine], tmp_path / "site")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [KeyError("noise"), UndefinedError("'None' has no attribute 'auc'")])
+def test_a_board_without_pages_is_an_error_that_names_it(
+    fine: Examined, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def page(entry: Entry, *given: Any) -> str:
+        if entry.title == "another":
+            raise error
+        return made(entry, *given)
+
+    made = group.page
+    monkeypatch.setattr("bench.board.site.write.group.page", page)
+    with pytest.raises(InputError, match=rf"another: expected a board whose files .*{type(error).__name__}.*in page"):
+        publish([fine, replace(fine, path=Path("another"))], tmp_path / "site")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fault_that_no_board_has_alone_is_not_blamed_on_one(
+    fine: Examined, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def page(entries: Sequence[Entry], name: str) -> str:
+        if len(entries) > 1:
+            raise KeyError("ours")
+        return ""
+
+    monkeypatch.setattr("bench.board.site.write.leaderboard.page", page)
+    with pytest.raises(KeyError, match="ours"):
+        publish([fine, replace(fine, path=Path("another"))], tmp_path / "site")
 
 
 def test_an_older_site_is_replaced_and_what_is_beside_it_stays(fine: Examined, tmp_path: Path) -> None:
