@@ -156,7 +156,7 @@ def test_a_board_without_pages_is_an_error_that_names_it(
 
     made = group.page
     monkeypatch.setattr("bench.board.site.write.group.page", page)
-    with pytest.raises(InputError, match=rf"another: expected a board whose files .*{type(error).__name__}.*in page"):
+    with pytest.raises(InputError, match=rf"another: expected a board whose .*{type(error).__name__}.*, page\)"):
         publish([fine, replace(fine, path=Path("another"))], tmp_path / "site")
     assert list(tmp_path.iterdir()) == []
 
@@ -234,6 +234,54 @@ def test_without_records_no_file_and_no_page_names_one(theirs: Path, honest: Pat
     assert not [name for name in names if name.startswith(("plots/exposed", "plots/real", "plots/samples"))]
     assert "leaderboard.json" not in names
     assert {"leaderboard.csv", "attacks.csv", "leaderboard.md"} <= names
+    assert not [name for name in names if name.startswith("plots/training")]
+    assert [name for name in names if name.startswith("plots/roc")]
+    assert all("no curves of losses on real records" in path.read_text() for path in (out / "trials").iterdir())
     shown = json.loads((honest / "leaderboard.json").read_text())["exposures"][0]["most_exposed"]
     pages = "".join(path.read_text() for path in out.rglob("*.html"))
     assert f">{shown[0]['record_id']}<" not in pages
+
+
+def test_without_records_pages_count_problems_and_do_not_quote_them(theirs: Path, tmp_path: Path) -> None:
+    """What differs may be the id of a member, on either side."""
+    ids: list[str] = []
+
+    def change(payload: dict[str, Any]) -> None:
+        for nearest in payload["exposures"][0]["most_exposed"][:2]:
+            ids.append(f"recomputed {nearest['record_id']}")
+            nearest["record_id"] += 987_000_000
+            ids.append(f"stored {nearest['record_id']}")
+
+    edit_json(theirs, change)
+    with_them = site_of(theirs, out=tmp_path / "open").folder
+    assert all(each in (with_them / "index.html").read_text() for each in ids)
+    out = site_of(theirs, out=tmp_path / "site", without_records=True).folder
+    files = {name: (out / name).read_bytes() for name in files_in(out)}
+    assert [name for name, content in files.items() for each in ids if each.encode() in content] == []
+    for page in ("index.html", *(f"trials/{path.name}" for path in (out / "trials").iterdir())):
+        assert b"found 2 problems" in files[page], page
+        assert files[page].count(b"told where this site was made, and not here") == 1, page
+
+
+def test_a_place_that_cannot_be_written_is_told_before_and_after(
+    fine: Examined, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for out in (Path("/proc/x/y"), tmp_path / "file" / "x", tmp_path / "loop" / "x", tmp_path / ("long" * 100)):
+        with pytest.raises(
+            InputError, match=r"--out .*: expected a folder that can be written: .*; name another place"
+        ):
+            check_place(out)
+        with pytest.raises(InputError, match="expected a folder that can be written"):
+            publish([fine], out)
+    check_place(tmp_path / "not" / "yet" / "there")
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "loop"}
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("bench.site.publish.write_site", full)
+    with pytest.raises(InputError, match="No space left on device"):
+        publish([fine], tmp_path / "site")
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "loop"}
