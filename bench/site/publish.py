@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -123,6 +122,7 @@ def publish(
     shown = [(examined, examined.board) for examined in boards if examined.board is not None]
     if not shown:
         raise InputError("expected a board that can be computed again from its scores, got none: no site was written")
+    check_place(out)
     called = titles([(examined.name, examined.path) for examined, _ in shown])
     folders = [slug(title) for title in called]
     notes: list[str] = []
@@ -182,7 +182,7 @@ def check_place(out: Path) -> None:
         foreign(place, FIXED, SIGN, WHAT)
         # Whether it can be written is tried: permissions do not say it, of /proc say. Folders that lack are made later.
         above = next(folder for folder in place.parents if folder.exists())
-        with tempfile.TemporaryDirectory(prefix=f".{place.name}.", dir=above):
+        with TemporaryDirectory(prefix=f".{place.name}.", dir=above):
             pass
     except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
         raise _unwritable(out, error) from error

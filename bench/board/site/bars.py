@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-LINEAR_TO = 10.0  # KID x 1000: logarithmic above, and linear around 0, since the estimate may be negative
+from bench.board.kid_axis import LINEAR
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def distance_bar(
 
 
 def _order(distance: float) -> float:
-    return math.asinh(distance / LINEAR_TO)
+    return math.asinh(distance / LINEAR)
 
 
 def _within(share: float) -> float:

@@ -271,6 +271,24 @@ def test_csv_refuses_undeclared_columns(tmp_path: Path) -> None:
         tables.write_csv(tmp_path / "x.csv", [{"a": 1, "c": 2}], ["a", "b"])
 
 
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"),
+        ("-1+2", "'-1+2"),
+        ("@SUM(1)", "'@SUM(1)"),
+        ("\t=1", "'=1"),
+        ("\r\n", None),
+        ("a=1", "a=1"),
+        (-1.5, -1.5),
+        (-3, -3),
+    ],
+)
+def test_a_text_is_never_a_formula(value: object, cell: object) -> None:
+    assert tables.csv_cell(value) == cell
+
+
 def test_plain_values_have_no_nan() -> None:
     value = {"a": np.array([1.5, np.nan]), "b": (np.int64(3), True, None), "c": float("inf")}
     assert plain(value) == {"a": [1.5, None], "b": [3, True, None], "c": None}

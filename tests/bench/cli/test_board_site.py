@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -140,10 +142,36 @@ def test_options_that_do_not_go_together(ran: Path, tmp_path: Path) -> None:
         ((matrix, "--name", "x", "--across-versions"), 2, "--name: expected a site; give --out"),
         ((matrix, "--across-versions"), 2, "--across-versions: expected --compare"),
         ((matrix, matrix, "--results", ran / "results", "--out", tmp_path / "s"), 2, "given twice"),
+        ((matrix, board, "--results", ran / "results", "--out", tmp_path / "s"), 2, "which are both"),
+        ((matrix, matrix.parent / ".." / matrix.parent.name / matrix.name), 2, "which are both"),
+        ((board, board / ".." / "tiny", "--out", tmp_path / "s"), 2, "which are both"),
+        ((board, "--out", "/proc/x/y"), 2, "--out /proc/x/y: expected a folder that can be written"),
         ((tmp_path / "no", "--out", tmp_path / "s"), 3, "found nothing there"),
         ((board, "--out", tmp_path / "s", "--compare", tmp_path / "no.zip"), 3, "found nothing there"),
         ((board, "--out", ran), 2, "expected an empty folder or one with a site"),
     ):
         done = bench_here("board", *given)
         assert (done.returncode, said in done.stderr) == (code, True), (given, done.stderr)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_site_that_is_ended_early_leaves_nothing(ran: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGTERM comes when scores lie in the temporary folder beside the site."""
+    seen: list[Path] = []
+
+    def ended(entries: object, folder: Path, name: str) -> None:
+        seen.extend(folder.glob("*/scores/*.npz"))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def unheard(number: int, frame: object) -> None:
+        raise AssertionError("the signal was left to the process, which would have ended at once")
+
+    before = signal.signal(signal.SIGTERM, unheard)
+    try:
+        monkeypatch.setattr("bench.site.publish.write_site", ended)
+        done = bench_here("board", ran / "results" / "tiny", "--out", tmp_path / "site")
+        assert signal.getsignal(signal.SIGTERM) is unheard  # as it was
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert (done.returncode, len(seen) > 0) == (143, True), done.stderr
     assert list(tmp_path.iterdir()) == []

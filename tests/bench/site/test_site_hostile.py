@@ -7,12 +7,15 @@ import io
 import json
 import os
 import zipfile
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image, PngImagePlugin
-from planted_board import cell, idle, quality, results, trial
-from published_boards import SETTINGS, edit_json, problems, rehash
+from planted_board import quality
+from published_boards import edit_json, planted, problems, rehash
 from site_of import files_in, site_of
 
 from bench.board.draw import write_plots
@@ -21,7 +24,6 @@ from bench.board.write import write_board
 from bench.errors import InputError
 from bench.site import raster
 from bench.site.raster import take_over
-from bench.stamp import make_stamp
 
 MARK = "planted-by-a-stranger"
 SCRIPT = f"<script>/* {MARK} */</script>"
@@ -74,25 +76,28 @@ def test_a_label_is_text_and_leaves_no_folder(theirs: Path, tmp_path: Path) -> N
 
 def test_no_spreadsheet_computes_a_label(tmp_path: Path) -> None:
     """An honest board with such labels verifies, and all of its tables hold them as text."""
-    labels = ("=HYPERLINK(1)", "+cmd|' /C calc'!A0", "-1+2", "@SUM(1)", "\t=1+1", "plain")
-    found = results(
-        tuple(trial(label, quality=quality(-1.5)) for label in labels),
-        (*(cell(defense=label) for label in labels), idle("x", "failed", "=1+1", "plain")),
-        settings={**SETTINGS, "seeds": [0]},
-        stamp=make_stamp(),
+    label, reason = "=HYPERLINK(1)", "\t@SUM(1)"
+    made = planted()
+
+    def renamed(parts: Iterable[Any]) -> tuple[Any, ...]:
+        return tuple(replace(part, defense=label) if part.defense == "dropout" else part for part in parts)
+
+    found = replace(
+        made,
+        trials=tuple(replace(t, quality=quality(-1.5)) for t in renamed(made.trials)),
+        cells=tuple(replace(c, reason=reason) if c.reason else c for c in renamed(made.cells)),
+        snapshots=renamed(made.snapshots),
     )
     folder = write_board(build(found), tmp_path / "board").folder
     text = [path.read_text() for path in folder.glob("*.csv")]
     cells = [each for table in text for row in csv.reader(io.StringIO(table)) for each in row]
-    assert {each for each in cells if each.startswith("'")} == {
-        *("'=HYPERLINK(1)", "'+cmd|' /C calc'!A0", "'-1+2", "'@SUM(1)", "'=1+1")
-    }
+    assert {each for each in cells if each.startswith("'")} == {"'=HYPERLINK(1)", "'@SUM(1)"}
     computed = [each for each in cells if each.startswith(("=", "+", "-", "@", "\t", "\r"))]
     assert computed  # negative numbers, which are no text
     assert all(float(each) < 0 for each in computed)
     assert problems(folder) == []
-    rows = json.loads((folder / "leaderboard.json").read_text())["leaderboard"]
-    assert [row["defense"] for row in rows] == list(labels)
+    payload = json.loads((folder / "leaderboard.json").read_text())
+    assert [row["defense"] for row in payload["leaderboard"]] == ["none", label]
 
 
 def test_links_out_of_the_folder_are_not_followed(theirs: Path, tmp_path: Path) -> None:
