@@ -6,8 +6,6 @@ import os
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
-from run_matrix import bench, write_matrix
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +18,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_run(shared: Path) -> Path:
     """A folder in which the tiny matrix was run by two worker processes; no test may change it."""
+    from filelock import FileLock  # here: environments without the suite's own packages read this file too
+    from run_matrix import bench, write_matrix
+
     folder = shared / "tiny-run"
     with FileLock(shared / "tiny-run.lock"):
         if not (folder / "done").exists():
