@@ -56,8 +56,8 @@ ACTED = """
 """
 
 
-def large(rows: int) -> Board:
-    """A board with about so many attack rows, a leaderboard row for each ``ATTACKS`` of them."""
+def large(rows: int, targets: int) -> Board:
+    """A board with about so many attack rows, a leaderboard row for each ``ATTACKS`` of them, over so many targets."""
     from planted_board import cell, results, trial
 
     from bench.board.rows import build
@@ -65,10 +65,11 @@ def large(rows: int) -> Board:
     defenses = [f"defense_{i % 17}(strength={i})" for i in range(max(1, rows // ATTACKS))]
     access = ("samples", "white_box", "latent", "decision")
     size = {"members": MEMBERS, "nonmembers": NONMEMBERS}
-    trials = tuple(trial(defense, sheet=None, history={}) for defense in defenses)
+    places = [(defense, f"target_{i % targets}") for i, defense in enumerate(defenses)]
+    trials = tuple(trial(defense, target=target, sheet=None, history={}) for defense, target in places)
     cells = tuple(
-        cell(f"attack_{a}", defense, shift=((i * 7 + a) % 30) / 15, access=access[a % 4], **size)
-        for i, defense in enumerate(defenses)
+        cell(f"attack_{a}", defense, target=target, shift=((i * 7 + a) % 30) / 15, access=access[a % 4], **size)
+        for i, (defense, target) in enumerate(places)
         for a in range(ATTACKS)
     )
     return build(results(trials, cells, settings={"sets": [10], "resamples": 40}))
@@ -92,10 +93,11 @@ def measure(browser: Browser, folder: Path) -> list[float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="How fast the pages of a large site open, sort and filter.")
     parser.add_argument("--rows", type=int, default=10_000, help="attack rows of the site (10,000)")
+    parser.add_argument("--targets", type=int, default=10, help="targets, and so heat maps, of the site (10)")
     parser.add_argument("--runs", type=int, default=5, help="times that each page is opened (5)")
     given = parser.parse_args()
-    if given.rows < ATTACKS or given.runs < 1:
-        parser.error(f"expected --rows of at least {ATTACKS} and --runs of at least 1")
+    if given.rows < ATTACKS or min(given.runs, given.targets) < 1:
+        parser.error(f"expected --rows of at least {ATTACKS}, --targets and --runs of at least 1")
     from chromium import NoBrowserError, chromium
 
     from bench.board.site.entry import Entry
@@ -103,7 +105,7 @@ def main() -> None:
 
     try:
         with chromium() as browser, tempfile.TemporaryDirectory() as scratch:
-            board = large(given.rows)
+            board = large(given.rows, given.targets)
             write_site([Entry(board, "planted")], Path(scratch), "planted")
             size = {name: (Path(scratch) / f"{name}.html").stat().st_size / 2**20 for name in ("index", "attacks")}
             cores = len(os.sched_getaffinity(0))
