@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.board.current import NOTE
-from bench.board.write import replaced
+from bench.board.write import BOARD, replaced
 from bench.canonical import canonical_json
 from bench.errors import InputError
 from bench.published.kinds import KINDS
 
 PACKED = (".npz", ".png", ".safetensors")  # packed already, or hardly packable: stored as they are
-BOARD = "leaderboard.json"
 WHOLE = ("index.html", "plots", "exposure")  # parts of a board that no baseline has
 FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can tell
 

@@ -13,8 +13,6 @@ from bench.board.rows import Board
 from bench.board.unseen import unseen
 from bench.board.words import number
 
-__all__ = ["Drawn", "Picture", "RowPictures", "write_plots"]
-
 
 def write_plots(board: Board, folder: Path) -> Drawn:
     """Draws everything that the results hold into ``plots/`` of an existing folder."""

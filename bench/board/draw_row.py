@@ -56,12 +56,17 @@ def draw_exposed(exposure: RowExposure, folder: Path) -> Picture | None:
         Pair(member, sample, f"exposure\n{number(found.exposure[place])}")
         for member, sample, place in zip(near.records.x, near.samples, exposure.top, strict=True)
     ]
-    row = exposure.row
-    file = exposed_file(row.place)
-    draw_pairs(folder / file, pairs)
+    picture = exposed_picture(exposure)
+    draw_pairs(folder / picture.file, pairs)
+    return picture
+
+
+def exposed_picture(exposure: RowExposure) -> Picture:
+    """Where a row's most exposed members are drawn, and what the picture says in words."""
+    found, row = exposure.found, exposure.row
     said = ", ".join(f"{found.record_ids[place]} ({number(found.exposure[place])})" for place in exposure.top)
     alt = f"The most exposed members of {row.label}, each above the generated sample nearest to it: records {said}."
-    return Picture(file, EXPOSED, alt)
+    return Picture(exposed_file(row.place), EXPOSED, alt)
 
 
 def draw_sheets(row: Row, folder: Path) -> list[Picture]:

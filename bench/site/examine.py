@@ -8,13 +8,12 @@ from pathlib import Path
 
 from bench.board.rows import Board
 from bench.board.site.entry import Verified
+from bench.board.write import BOARD
 from bench.canonical import sha256_file
 from bench.published.read import Published
 from bench.verify.check import verify_board
 from bench.verify.report import Report
 from bench.version import __version__
-
-JSON = "leaderboard.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +42,7 @@ class Examined:
         """The badge; None where verifying found anything wrong."""
         if self.board is None or self.report.problems:
             return None
-        return Verified(__version__, self.report.counted, sha256_file(self.published.folder / JSON))
+        return Verified(__version__, self.report.counted, sha256_file(self.published.folder / BOARD))
 
 
 def examine(path: Path, published: Published) -> Examined:

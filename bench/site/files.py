@@ -11,9 +11,10 @@ from bench.board.rows import Board
 from bench.board.site.downloads import write_downloads
 from bench.board.tables import write_tables
 from bench.board.terminal import leaderboard_text
-from bench.site.examine import JSON, Examined
+from bench.board.write import BOARD
+from bench.site.examine import Examined
 
-OF_RECORDS = ("exposure", "scores", "splits", JSON, NOTE)
+OF_RECORDS = ("exposure", "scores", "splits", BOARD, NOTE)
 """What names records, or cannot be verified without what does."""
 
 
@@ -27,7 +28,7 @@ def write_files(examined: Examined, board: Board, folder: Path) -> None:
     write_downloads(board.results, folder)
     (folder / TEXT).write_text(leaderboard_text(board, width=TEXT_WIDTH), "utf-8")
     if examined.verified is not None:
-        shutil.copyfile(examined.published.folder / JSON, folder / JSON)
+        shutil.copyfile(examined.published.folder / BOARD, folder / BOARD)
 
 
 def finish_files(examined: Examined, board: Board, folder: Path, without_records: bool) -> None:

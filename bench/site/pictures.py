@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.board.draw import write_plots
+from bench.board.draw_row import exposed_picture
 from bench.board.pictures import (
-    EXPOSED,
     TRAINING,
     Drawn,
     Picture,
     RowPictures,
-    exposed_file,
     real_caption,
     real_file,
     samples_file,
     training_file,
 )
 from bench.board.rows import Board, Row
-from bench.board.words import number
 from bench.errors import InputError
 from bench.site.raster import take_over
 
@@ -39,7 +36,7 @@ def published_pictures(board: Board, source: Path, folder: Path, without_records
     """
     drawn = write_plots(board, folder)
     taker = _Taker(source, folder)
-    exposed = {} if without_records else _exposed_words(board)
+    exposed = {} if without_records else {each.row.place: exposed_picture(each) for each in board.exposures}
     rows: dict[tuple[str, str, str], RowPictures] = {}
     for row in board.rows:
         own = drawn.rows.get(row.place, RowPictures())
@@ -76,16 +73,6 @@ def _real(row: Row) -> Picture:
 
 def _training(row: Row) -> Picture:
     return Picture(training_file(row.place), TRAINING, f"{row.label}: losses, and KID of snapshots, by step.")
-
-
-def _exposed_words(board: Board) -> Mapping[tuple[str, str, str], Picture]:
-    made = {}
-    for exposure in board.exposures:
-        found, row = exposure.found, exposure.row
-        said = ", ".join(f"{found.record_ids[place]} ({number(found.exposure[place])})" for place in exposure.top)
-        alt = f"The most exposed members of {row.label}, each above the generated sample nearest to it: records {said}."
-        made[row.place] = Picture(exposed_file(row.place), EXPOSED, alt)
-    return made
 
 
 @dataclass

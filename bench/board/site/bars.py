@@ -16,8 +16,7 @@ class Bar:
     Attributes:
         point: the figure; ``low`` and ``high`` its interval over records, ``run_low`` and ``run_high`` the one over
             training runs; None where there is none.
-        marks: reference values; ``words`` says what they are.
-        words: what the drawing shows, for those who cannot see it.
+        marks: reference values.
     """
 
     point: float
@@ -26,7 +25,6 @@ class Bar:
     run_low: float | None = None
     run_high: float | None = None
     marks: tuple[float, ...] = ()
-    words: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ def distance_bar(
     place, limit = at(value), at(untrained)
     assert place is not None
     assert limit is not None
-    return Bar(place, at(low), at(high), marks=(0.0, limit), words="dotted lines: real records (left) and untrained")
+    return Bar(place, at(low), at(high), marks=(0.0, limit))
 
 
 def _order(distance: float) -> float:

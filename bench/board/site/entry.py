@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.board.draw import Drawn
+from bench.board.pictures import Drawn
 from bench.board.rows import Board
 
 Place = tuple[str, str, str]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.board.draw import RowPictures
+from bench.board.pictures import RowPictures
 from bench.board.rows import Row
 from bench.board.site.entry import Entry
 from bench.board.site.environment import render

@@ -103,40 +103,37 @@ def columns(entries: Sequence[Entry]) -> list[Column]:
 
 def _plain(digits: int) -> list[Column]:
     """Columns of the CSV file as they stand there; hidden until somebody asks for them."""
-    found = [
-        ("accuracy", "accuracy", "Share of members among the |M| highest scores of the worst attack.", "lower", 3),
-        ("fid", "FID", "Fréchet distance to held-out real records.", "lower", 1),
-        ("precision", "precision", "Share of samples that lie among real records.", "higher", 3),
-        ("recall", "recall", "Share of real records that lie among samples.", "higher", 3),
-        ("density", "density", "How densely real records surround the samples.", "higher", 3),
-        ("coverage", "coverage", "Share of real records with a sample nearby.", "higher", 3),
-        ("utility", "utility", "Accuracy on real rows of a classifier trained on samples.", "higher", 3),
-        (
+    return [
+        *(
+            _of_csv(f"auc_{level}", f"AUC, {said}", f"AUC of the worst attack with {said} access.", "lower", 3)
+            for level, said in ((level, level.replace("_", " ")) for level in ACCESS_COLUMNS)
+        ),
+        _of_csv(
+            "accuracy", "accuracy", "Share of members among the |M| highest scores of the worst attack.", "lower", 3
+        ),
+        _of_csv("fid", "FID", "Fréchet distance to held-out real records.", "lower", 1),
+        _of_csv("precision", "precision", "Share of samples that lie among real records.", "higher", 3),
+        _of_csv("recall", "recall", "Share of real records that lie among samples.", "higher", 3),
+        _of_csv("density", "density", "How densely real records surround the samples.", "higher", 3),
+        _of_csv("coverage", "coverage", "Share of real records with a sample nearby.", "higher", 3),
+        _of_csv("utility", "utility", "Accuracy on real rows of a classifier trained on samples.", "higher", 3),
+        _of_csv(
             "diverged_runs",
             "diverged runs",
             "Training runs that ended in a loss that is not finite, or beyond the target's limit.",
             "lower",
             0,
         ),
-        ("collapsed_runs", "collapsed runs", "Training runs whose samples cover few modes.", "lower", 0),
-        ("quality_spread", "quality spread", "How much sample quality differs between runs.", "lower", digits),
-        ("loss_oscillation", "loss oscillation", "How much the losses swing.", "lower", 2),
-        ("smallest_detectable_auc", "detectable AUC", "Smallest AUC that these records tell from .5.", "lower", 3),
-        ("train_s", "training, s", "Seconds of training, mean over runs.", "lower", 1),
-        ("peak_mem_mib", "memory, MiB", "Highest resident memory.", "lower", 0),
-    ]
-    levels = [
-        (
-            f"auc_{level}",
-            f"AUC, {level.replace('_', ' ')}",
-            f"AUC of the worst attack with {level.replace('_', ' ')} access.",
-        )
-        for level in ACCESS_COLUMNS
-    ]
-    return [
-        *(Column(key, head, text, "number", "lower", shown=False, plain=(key, 3)) for key, head, text in levels),
-        *(
-            Column(key, head, text, "number", better, shown=False, plain=(key, digits))  # type: ignore[arg-type]
-            for key, head, text, better, digits in found
+        _of_csv("collapsed_runs", "collapsed runs", "Training runs whose samples cover few modes.", "lower", 0),
+        _of_csv("quality_spread", "quality spread", "How much sample quality differs between runs.", "lower", digits),
+        _of_csv("loss_oscillation", "loss oscillation", "How much the losses swing.", "lower", 2),
+        _of_csv(
+            "smallest_detectable_auc", "detectable AUC", "Smallest AUC that these records tell from .5.", "lower", 3
         ),
+        _of_csv("train_s", "training, s", "Seconds of training, mean over runs.", "lower", 1),
+        _of_csv("peak_mem_mib", "memory, MiB", "Highest resident memory.", "lower", 0),
     ]
+
+
+def _of_csv(key: str, head: str, meaning: str, better: Literal["lower", "higher"], digits: int) -> Column:
+    return Column(key, head, meaning, "number", better, shown=False, plain=(key, digits))

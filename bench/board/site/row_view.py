@@ -10,12 +10,12 @@ from typing import Any
 from bench.board import words
 from bench.board.flags import EXPLANATIONS, Flag
 from bench.board.payload import plain
-from bench.board.rows import Row
+from bench.board.rows import Board, Row
 from bench.board.site.bars import AucScale, Bar, distance_bar
 from bench.board.site.entry import Change, Entry, Place
 from bench.board.site.leaderboard_columns import Column
 from bench.board.site.links import anchor, group_file
-from bench.board.verdict import access_words, verdict, verdict_in_short
+from bench.board.verdict import access_words, verdict_in_short
 from bench.board.words import number
 from bench.board.worst import Worst
 
@@ -47,10 +47,11 @@ def row_views(entries: Sequence[Entry], columns: Sequence[Column]) -> list[RowVi
     views = []
     for entry in entries:
         ties = Counter((row.dataset, row.rank) for row in entry.board.rows)
+        highest = _highest(entry.board)
         before: object = None
         for row in _ordered(entry.board.rows):
             group = (row.dataset, row.rank)
-            views.append(_view(entry, row, columns, scale, ties[group] - 1, first=group != before))
+            views.append(_view(entry, row, columns, scale, highest, ties[group] - 1, first=group != before))
             before = group
     return views
 
@@ -66,7 +67,24 @@ def _ordered(rows: Sequence[Row]) -> list[Row]:
     return sorted(rows, key=place)
 
 
-def _view(entry: Entry, row: Row, columns: Sequence[Column], scale: AucScale, ties: int, first: bool) -> RowView:
+Highest = Mapping[tuple[str, str, str], float]
+"""Data set, target and column of a measure -> the largest figure or end of an interval there."""
+
+
+def _highest(board: Board) -> Highest:
+    found: dict[tuple[str, str, str], float] = {}
+    for row in board.rows:
+        for measure in board.measures:
+            for end in measure.figures(row.measured):
+                if end is not None:
+                    place = (row.dataset, row.target, measure.column)
+                    found[place] = max(end, found.get(place, end))
+    return found
+
+
+def _view(
+    entry: Entry, row: Row, columns: Sequence[Column], scale: AucScale, highest: Highest, ties: int, first: bool
+) -> RowView:
     own_id = anchor(entry.title, *row.place)
     levels = {ANY: _level(row.worst, scale), **{name: _level(w, scale) for name, w in row.per_access.items()}}
     measured = row.columns()
@@ -85,9 +103,9 @@ def _view(entry: Entry, row: Row, columns: Sequence[Column], scale: AucScale, ti
         "ties": ties if row.rank is not None else 0,
         "short": short,
         "chip": CHIPS.get(short, ""),
-        "verdict": verdict(row),
+        "verdict": measured["verdict"],
         "levels": {name: level for name, level in levels.items() if level},
-        "qualities": {m.column: _quality(row, m.column, entry.board.rows) for m in entry.board.measures},
+        "qualities": {m.column: _quality(row, m.column, highest) for m in entry.board.measures},
         "equal_kid": words.equal_kid(row),
         "epsilon": words.epsilon(row),
         "epsilon_lines": [line for line in (*words.delta(row).split(", "), words.certified(row)) if line],
@@ -171,12 +189,12 @@ def _level(worst: Worst | None, scale: AucScale) -> dict[str, Any] | None:
             scale.at(h.auc), scale.at(h.auc_low), scale.at(h.auc_high),
             scale.at(h.auc_seed_low) if h.auc_seed_low is not None else None,
             scale.at(h.auc_seed_high) if h.auc_seed_high is not None else None,
-            (scale.at(0.5),), "the dotted line is chance",
+            (scale.at(0.5),),
         ),
     }  # fmt: skip
 
 
-def _quality(row: Row, column: str, rows: Sequence[Row]) -> dict[str, Any] | None:
+def _quality(row: Row, column: str, highest: Highest) -> dict[str, Any] | None:
     """Figure, interval and bar of one measure; None where the row is judged by another one.
 
     Bars of one data set and target have one scale, which reaches to the largest of their figures.
@@ -186,12 +204,11 @@ def _quality(row: Row, column: str, rows: Sequence[Row]) -> dict[str, Any] | Non
     if measure.column != column or value is None:
         return None
     real, untrained = row.measured[f"{column}_real"], row.measured[f"{column}_untrained"]
-    beside = [other.measured for other in rows if other.place[:2] == row.place[:2]]
-    ends = [end for each in beside for end in measure.figures(each) if end is not None]
+    limit = highest[row.dataset, row.target, column]
     return {
         "figure": grouped(value, measure.digits),
         "interval": " to ".join(grouped(end, measure.digits) for end in (low, high) if end is not None),
-        "bar": distance_bar(value, low, high, real, untrained, max(ends))
+        "bar": distance_bar(value, low, high, real, untrained, limit)
         if real is not None and untrained is not None
         else None,
     }
