@@ -5,6 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+CHANCE = 0.5
+
+
+def front_of_rows(figures: Sequence[tuple[float, float]]) -> list[int]:
+    """Indices of the rows that none beats in both AUC and distance, along the front.
+
+    An AUC below chance counts as chance: it tells of a sign or of noise, not of more privacy.
+
+    Args:
+        figures: AUC of the worst attack, and distance of the samples to real records, both better when lower.
+
+    Raises:
+        ValueError: if a figure is NaN.
+
+    >>> front_of_rows([(0.49, 80.0), (0.51, 20.0), (0.50, 70.0)])
+    [2, 1]
+    """
+    return pareto([(max(auc, CHANCE), distance) for auc, distance in figures])
+
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
     """Indices of the points that no other dominates, along the front: by ascending first figure.

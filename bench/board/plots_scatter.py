@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bench.board.kid_axis import kid_axis
 from bench.board.measures import MEASURES, Measure
 from bench.board.palette import style
-from bench.board.pareto import pareto
+from bench.board.pareto import front_of_rows
 from bench.board.plots import legend_below, legend_columns, legend_label, one_plot, save, save_svg
 
 Interval = tuple[float, float]
@@ -94,7 +94,7 @@ def draw_scatter(
 def _draw_front(axes: Axes, points: Sequence[Point]) -> None:
     """The border of what the useful rows reach together: above and right of it some row is better in both."""
     useful = [(point.auc, point.quality) for point in points if not point.useless]
-    front = [useful[index] for index in pareto(useful)]
+    front = [useful[index] for index in front_of_rows(useful)]
     if not front:
         return
     right, top = axes.get_xlim()[1], axes.get_ylim()[1]

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from chromium import chromium
+from chromium import Opens, chromium
 from filelock import FileLock
 from planted_site import write
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
 
 WIDE: ViewportSize = {"width": 1440, "height": 900}
-
-Opens = Callable[..., Any]
-"""Gives an empty page of a context with these options of ``Browser.new_context``, which no test has at this time."""
 
 
 @dataclass(frozen=True)

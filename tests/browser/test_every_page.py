@@ -8,7 +8,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
-from conftest import Opens
+from chromium import Opens
 from playwright.sync_api import Page
 
 KINDS = {

@@ -19,6 +19,10 @@ LONGEST = 160
 """Characters of a reason that a cell tells; the table of what was not measured has all of it."""
 
 
+WIDEST = 50
+"""Defenses that stand side by side; those of a larger board stand in several maps, one below the other."""
+
+
 @dataclass(frozen=True)
 class HeatCell:
     """One attack on one defense.
@@ -61,9 +65,10 @@ class HeatGroup:
 
 @dataclass(frozen=True)
 class Heat:
-    """The heat map of one data set and target of one board.
+    """The heat map of one data set and target of one board, or a part of it.
 
     Attributes:
+        part: which defenses these are, of how many; empty where they are all.
         columns: defense and its page, in the board's order.
     """
 
@@ -71,12 +76,13 @@ class Heat:
     board: str
     dataset: str
     target: str
+    part: str
     columns: tuple[tuple[str, str], ...]
     groups: tuple[HeatGroup, ...]
 
 
 def heats(entries: Sequence[Entry]) -> tuple[Heat, ...]:
-    """One per board, data set and target on which an attack was asked for; controls are left out."""
+    """One per board, data set, target and ``WIDEST`` defenses on which an attack was asked for; without controls."""
     return tuple(heat for entry in entries for heat in _heats(entry))
 
 
@@ -95,27 +101,36 @@ def _heats(entry: Entry) -> Iterator[Heat]:
     places: dict[tuple[str, str], list[Row]] = {}
     for row in entry.board.rows:
         places.setdefault(row.place[:2], []).append(row)
-    for (dataset, target), rows in places.items():
-        pages = [group_file(entry, row.place) for row in rows]
-        found = {(row.defense, _identity(attack)): attack for row in rows for attack in row.attacks}
-        attacks = sorted({identity for _, identity in found}, key=lambda each: (access_order(each[0]), *each))
-        groups: dict[str, list[HeatRow]] = {}
-        for identity in attacks:
-            cells = []
-            for row, page in zip(rows, pages, strict=True):
-                attack = found.get((row.defense, identity))
-                cells.append(None if attack is None else _cell(attack, row, page))
-            adaptive = any(a.adaptive for (_, own), a in found.items() if own == identity)
-            groups.setdefault(identity[0], []).append(HeatRow(identity[1], identity[2], adaptive, tuple(cells)))
-        if attacks:
-            yield Heat(
-                anchor(entry.title, dataset, target),
-                entry.title,
-                dataset,
-                target,
-                tuple((row.defense, page) for row, page in zip(rows, pages, strict=True)),
-                tuple(HeatGroup(access, access_name(access), tuple(own)) for access, own in groups.items()),
-            )
+    for place, rows in places.items():
+        for start in range(0, len(rows), WIDEST):
+            found = _heat(entry, place, rows, slice(start, start + WIDEST))
+            if found is not None:
+                yield found
+
+
+def _heat(entry: Entry, place: tuple[str, str], rows: Sequence[Row], shown: slice) -> Heat | None:
+    """The map of some of the rows of a data set and target; None where no attack was asked for on them."""
+    own = [(row, group_file(entry, row.place)) for row in rows[shown]]
+    found = {(row.defense, _identity(attack)): attack for row, _ in own for attack in row.attacks}
+    attacks = sorted({identity for _, identity in found}, key=lambda each: (access_order(each[0]), *each))
+    if not attacks:
+        return None
+    groups: dict[str, list[HeatRow]] = {}
+    for identity in attacks:
+        asked = [(found.get((row.defense, identity)), row, page) for row, page in own]
+        cells = tuple(None if attack is None else _cell(attack, row, page) for attack, row, page in asked)
+        adaptive = any(attack.adaptive for attack, _, _ in asked if attack is not None)
+        groups.setdefault(identity[0], []).append(HeatRow(identity[1], identity[2], adaptive, cells))
+    part = f"defenses {shown.start + 1:,} to {shown.start + len(own):,} of {len(rows):,}"
+    return Heat(
+        id=anchor(entry.title, *place, *([str(shown.start)] if shown.start else [])),
+        board=entry.title,
+        dataset=place[0],
+        target=place[1],
+        part=part if len(own) < len(rows) else "",
+        columns=tuple((row.defense, page) for row, page in own),
+        groups=tuple(HeatGroup(access, access_name(access), tuple(each)) for access, each in groups.items()),
+    )
 
 
 def _identity(attack: AttackRow) -> tuple[str, str, str]:

@@ -14,6 +14,9 @@ from bench.board.site.row_view import RowView, row_views
 from bench.board.site.scatter import scatters
 from bench.board.site.summary import summary
 
+PAGE = 50
+"""Rows that the script shows at first. All stand in the page; those beyond are not even laid out before it has run."""
+
 FACETS = (
     ("board", "board"), ("dataset", "data set"), ("target", "target"), ("access", "attacker's access"),
     ("family", "defense family"), ("verdict", "verdict"), ("flags", "flags"), ("change", "since the baseline"),
@@ -35,6 +38,7 @@ def page(entries: Sequence[Entry], name: str) -> str:
         columns=shown,
         common=_common(views, [column.key for column in shown if not column.shown]),
         rows=[view.shown for view in views],
+        at_first=PAGE,
         facts=[view.fact for view in views],
         facets=list(_facets(views)),
         scatters=scatters(entries),

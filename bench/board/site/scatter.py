@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench.board.measures import Measure
 from bench.board.palette import style
-from bench.board.pareto import pareto
+from bench.board.pareto import front_of_rows
 from bench.board.rows import Row
 from bench.board.site.entry import Entry
 from bench.board.site.labels import Box, place_labels
@@ -97,7 +97,7 @@ def _scatter(entry: Entry, place: tuple[str, str], rows: Sequence[Row], several:
     points = [_point(entry, row, measure, defenses.index(row.defense), x_axis, y_axis) for row in rows]
     useful = [(row, point) for row, point in zip(rows, points, strict=True) if not row.raised("quality_gone")]
     pairs = [pair for row, _ in useful if (pair := _figures(row)) is not None]
-    front = [useful[index][1] for index in pareto(pairs)]
+    front = [useful[index][1] for index in front_of_rows(pairs)]
     title = " / ".join((*([entry.title] if several else []), *place))
     return Scatter(
         title=title,

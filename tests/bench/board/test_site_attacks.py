@@ -14,7 +14,7 @@ from bench.board.rows import Board, build
 from bench.board.site import attack_table, attacks
 from bench.board.site.attack_table import FIELDS
 from bench.board.site.entry import Entry
-from bench.board.site.heat import LONGEST, STEPS, Heat, HeatCell, heats, shade
+from bench.board.site.heat import LONGEST, STEPS, WIDEST, Heat, HeatCell, heats, shade
 from bench.board.site.links import group_file
 from bench.board.site.sets import sets
 from bench.board.words import interval, number
@@ -99,6 +99,25 @@ def test_rows_go_by_access_then_name_and_columns_as_on_the_board(mixed: Board) -
     assert [defense for defense, _ in digits.columns] == ["none", "mixup"]
     assert [(g.title, [r.attack for r in g.rows]) for g in faces.groups] == [("a new level", ["other"])]
     assert digits.id != faces.id
+
+
+def test_many_defenses_stand_in_several_maps_of_which_each_has_its_own_attacks() -> None:
+    defenses = [f"defense_{index}" for index in range(2 * WIDEST + 1)]
+    cells = (*(cell("alpha", d, members=10, nonmembers=10) for d in defenses), cell("beta", members=10, nonmembers=10))
+    trials = (trial(sheet=None), *(trial(d, sheet=None) for d in defenses))
+    entry = Entry(build(results(trials, cells, lines=(), settings=QUICK)), "planted")
+    found = heats([entry])
+    assert [len(heat.columns) for heat in found] == [WIDEST, WIDEST, 2]
+    assert [place for heat in found for place in heat.columns] == [
+        (row.defense, group_file(entry, row.place)) for row in entry.board.rows
+    ]
+    assert [heat.part for heat in found] == [
+        f"defenses {first} to {last} of 102" for first, last in ((1, 50), (51, 100), (101, 102))
+    ]
+    with_beta = ["beta" in {row.attack for group in heat.groups for row in group.rows} for heat in found]
+    assert with_beta == ["none" in dict(heat.columns) for heat in found]
+    assert len({heat.id for heat in found}) == 3
+    assert 'aria-label="Heat map of digits / dcgan, defenses 101 to 102 of 102"' in attacks.page([entry], "Site")
 
 
 def test_what_was_not_asked_for_is_empty_and_what_failed_says_why(mixed: Board) -> None:
