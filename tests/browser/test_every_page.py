@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Literal
 from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from chromium import Opens
-from playwright.sync_api import Page
+from playwright.sync_api import Page, ViewportSize
 
 KINDS = {
     "leaderboard": "index.html",
@@ -21,7 +22,13 @@ KINDS = {
     "failed trials": "trials/digits-dcgan-raises-*.html",
     "rows of a table": "trials/wine-tvae-none-*.html",
 }
-PHONE = {"width": 390, "height": 844}
+SCREENS: tuple[ViewportSize, ...] = (
+    {"width": 1440, "height": 900},
+    {"width": 1024, "height": 768},
+    {"width": 768, "height": 1024},
+    {"width": 390, "height": 844},
+)
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
 class Read(HTMLParser):
@@ -67,15 +74,16 @@ def test_it_opens_from_the_disk_and_can_be_used_by_everyone(opens: Opens, site: 
         assert page.locator("h1").count() == 1
         assert page.locator("h1").inner_text()
         can_be_read_without_scripts(page, plain, kind)
-        assert faults(page) == []
         broken = "[...document.images].filter((each) => each.complete && !each.naturalWidth).map((each) => each.src)"
         assert page.evaluate(broken) == []
-        page.emulate_media(color_scheme="dark")
-        page.set_viewport_size(PHONE)
         width = "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
-        scrolled, shown = page.evaluate(width)
-        assert scrolled <= shown == PHONE["width"]
-        assert faults(page) == []
+        for screen in SCREENS:
+            page.set_viewport_size(screen)
+            scrolled, shown = page.evaluate(width)
+            assert scrolled <= shown == screen["width"]
+            for scheme in SCHEMES if screen in (SCREENS[0], SCREENS[-1]) else ():
+                page.emulate_media(color_scheme=scheme)
+                assert faults(page) == [], (screen, scheme)
 
 
 def can_be_read_without_scripts(page: Page, plain: Page, kind: str) -> None:
