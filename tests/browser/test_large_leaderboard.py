@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from chromium import Opens
 from planted_board import cell, results, trial
 from playwright.sync_api import Browser, Page, expect
 
 from bench.board.rows import build
-from bench.board.site.entry import Entry
-from bench.board.site.leaderboard import PAGE
+from bench.board.site.entry import AT_FIRST, Entry
 from bench.board.site.write import write_site
 
 ROWS = "#leaderboard tbody tr"
-MANY = PAGE + 13
+MANY = AT_FIRST + 13
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +42,25 @@ def wide(browser: Browser, large: Path) -> Iterator[Page]:
 
 
 def test_the_first_rows_are_shown_and_the_button_shows_the_others(wide: Page) -> None:
-    expect(wide.locator(ROWS)).to_have_count(PAGE)
-    assert wide.locator("[data-count]").inner_text() == f"{MANY} of {MANY} rows, the first {PAGE} shown"
+    expect(wide.locator(ROWS)).to_have_count(AT_FIRST)
+    assert wide.locator("[data-count]").inner_text() == f"{MANY} of {MANY} rows, the first {AT_FIRST} shown"
     assert not wide.locator(".unscripted").is_visible()
     button = wide.locator("#leaderboard [data-more]")
     button.click()
     expect(wide.locator(f"{ROWS}:visible")).to_have_count(MANY)
     assert not button.is_visible()
-    assert wide.evaluate(f"document.activeElement.closest('tr') === document.querySelectorAll('{ROWS}')[{PAGE}]")
+    assert wide.evaluate(f"document.activeElement.closest('tr') === document.querySelectorAll('{ROWS}')[{AT_FIRST}]")
+
+
+def test_only_a_large_site_leaves_out_what_is_not_in_view(wide: Page, opens: Opens, site: Path) -> None:
+    """Else a picture of a whole page would have holes."""
+    laid_out = "(selector) => getComputedStyle(document.querySelector(selector)).contentVisibility"
+    assert wide.evaluate(laid_out, ".verdicts > dd") == wide.evaluate(laid_out, ".charts figure") == "auto"
+    with opens() as small:
+        small.goto((site / "index.html").as_uri())
+        assert small.evaluate(laid_out, ".verdicts > dd") == small.evaluate(laid_out, ".charts figure") == "visible"
+        small.goto((site / "attacks.html").as_uri())
+        assert small.evaluate(laid_out, ".heat") == "visible"
 
 
 def test_all_rows_are_sorted_and_searched_not_only_those_shown(wide: Page) -> None:
@@ -58,7 +69,7 @@ def test_all_rows_are_sorted_and_searched_not_only_those_shown(wide: Page) -> No
     for _ in ("lowest first", "highest first"):
         wide.locator("#leaderboard th[data-key='auc'] button").click()
     figures = [float(text.split()[0]) for text in wide.locator(f"{ROWS} td[data-key='auc']").all_inner_texts()]
-    assert len(figures) == PAGE
+    assert len(figures) == AT_FIRST
     assert figures == sorted(figures, reverse=True)
     wide.locator("[data-search]").fill(f"defense_{MANY - 1}")
     expect(wide.locator(f"{ROWS}:visible")).to_have_count(1)
@@ -84,5 +95,5 @@ def test_where_the_script_is_lost_the_page_says_that_rows_are_missing(browser: B
         context.route("**/table.js", lambda route: route.abort())
         page = context.new_page()
         page.goto(large.as_uri())
-        assert page.locator(f"{ROWS}:visible").count() == PAGE
-        assert page.locator(".unscripted").inner_text().startswith(f"The other {MANY - PAGE} rows")
+        assert page.locator(f"{ROWS}:visible").count() == AT_FIRST
+        assert page.locator(".unscripted").inner_text().startswith(f"The other {MANY - AT_FIRST} rows")

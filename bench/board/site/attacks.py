@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from jinja2.utils import htmlsafe_json_dumps
 
 from bench.board.site import attack_table
-from bench.board.site.entry import Entry
+from bench.board.site.entry import Entry, is_large
 from bench.board.site.environment import render
 from bench.board.site.heat import STEPS, heats
 from bench.board.site.links import ATTACKS
@@ -28,6 +28,7 @@ def page(entries: Sequence[Entry], name: str) -> str:
         here=ATTACKS,
         entries=entries,
         heats=shown,
+        large=is_large(entries),
         shades=[(f"h{step}", f"{0.5 + step / (2 * STEPS):.2f}") for step in range(STEPS)],
         access=[(access_name(level), text) for level, text in ACCESS.items() if level in used],
         knowledge=[(level, text) for level, text in KNOWLEDGE.items() if level in known],

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from bench.board.pictures import Drawn
 from bench.board.rows import Board
+
+AT_FIRST = 50
+"""Rows of the leaderboard that are shown at first. All stand in the page, and a script shows the others."""
 
 Place = tuple[str, str, str]
 """Data set, target and defense of a row."""
@@ -88,3 +91,8 @@ class Entry:
     compared: Compared | None = None
     problems: tuple[str, ...] = ()
     without_records: bool = False
+
+
+def is_large(entries: Sequence[Entry]) -> bool:
+    """Whether a site has so many rows that a browser must not lay out what is not in view."""
+    return sum(len(entry.board.rows) for entry in entries) > AT_FIRST

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bench.board.site.entry import Entry
+from bench.board.site.entry import AT_FIRST, Entry, is_large
 from bench.board.site.environment import render
 from bench.board.site.idle import idle
 from bench.board.site.leaderboard_columns import columns
@@ -13,9 +13,6 @@ from bench.board.site.links import INDEX, downloads
 from bench.board.site.row_view import RowView, row_views
 from bench.board.site.scatter import scatters
 from bench.board.site.summary import summary
-
-PAGE = 50
-"""Rows that the script shows at first. All stand in the page; those beyond are not even laid out before it has run."""
 
 FACETS = (
     ("board", "board"), ("dataset", "data set"), ("target", "target"), ("access", "attacker's access"),
@@ -38,7 +35,8 @@ def page(entries: Sequence[Entry], name: str) -> str:
         columns=shown,
         common=_common(views, [column.key for column in shown if not column.shown]),
         rows=[view.shown for view in views],
-        at_first=PAGE,
+        at_first=AT_FIRST,
+        large=is_large(entries),
         facts=[view.fact for view in views],
         facets=list(_facets(views)),
         scatters=scatters(entries),

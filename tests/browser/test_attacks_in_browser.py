@@ -9,14 +9,13 @@ from typing import Any
 
 import pytest
 from planted_board import cell, controls, idle, results, trial
-from playwright.sync_api import Error, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Error, Page, Request
 
 from bench.board.rows import build
 from bench.board.site import attacks
 from bench.board.site.entry import Entry
 
 ASSETS = Path(attacks.__file__).parents[1] / "assets"
-FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync")
 EVIL = "<img src=x onerror=alert(1)>"
 
 
@@ -38,15 +37,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def browser_page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-        yield browser.new_page(viewport={"width": 390, "height": 844})
-        browser.close()
+def tab(browser: Browser) -> Iterator[Page]:
+    with browser.new_context(viewport={"width": 390, "height": 844}) as context:
+        yield context.new_page()
 
 
 @pytest.fixture
-def page(browser_page: Page, site: Path) -> Iterator[Page]:
+def page(tab: Page, site: Path) -> Iterator[Page]:
     troubles: list[str] = []
 
     def asked(request: Request) -> None:
@@ -56,13 +53,13 @@ def page(browser_page: Page, site: Path) -> Iterator[Page]:
     def failed(error: Error) -> None:
         troubles.append(str(error))
 
-    browser_page.on("pageerror", failed)
-    browser_page.on("request", asked)
-    browser_page.goto("about:blank")
-    browser_page.goto(f"file://{site}/attacks.html")
-    yield browser_page
-    browser_page.remove_listener("pageerror", failed)
-    browser_page.remove_listener("request", asked)
+    tab.on("pageerror", failed)
+    tab.on("request", asked)
+    tab.goto("about:blank")
+    tab.goto((site / "attacks.html").as_uri())
+    yield tab
+    tab.remove_listener("pageerror", failed)
+    tab.remove_listener("request", asked)
     assert troubles == []
 
 
@@ -167,13 +164,10 @@ def test_the_page_does_not_scroll_sideways_on_a_phone(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") == 390
 
 
-def test_without_scripts_the_heat_map_and_the_file_are_there(browser_page: Page, site: Path) -> None:
-    browser = browser_page.context.browser
-    assert browser is not None
-    context = browser.new_context(java_script_enabled=False)
-    plain = context.new_page()
-    plain.goto(f"file://{site}/attacks.html")
-    assert plain.locator("noscript a").get_attribute("href") == "attacks.csv"
-    assert plain.locator(".heat td a").first.is_visible()
-    assert plain.locator("#attack-table .controls").is_hidden()
-    context.close()
+def test_without_scripts_the_heat_map_and_the_file_are_there(browser: Browser, site: Path) -> None:
+    with browser.new_context(java_script_enabled=False) as context:
+        plain = context.new_page()
+        plain.goto((site / "attacks.html").as_uri())
+        assert plain.locator("noscript a").get_attribute("href") == "attacks.csv"
+        assert plain.locator(".heat td a").first.is_visible()
+        assert plain.locator("#attack-table .controls").is_hidden()
