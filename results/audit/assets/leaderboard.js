@@ -54,5 +54,8 @@
     points.forEach((point, id) => { point.classList.toggle("out", !shown.has(id)); });
   }
 
-  window.leak.table({ root, rows, page: 100, before: judge, after: mark });
+  // A link to a row shows the rows up to it.
+  const linked = rows.findIndex((row) => `#${row.id}` === window.location.hash);
+  const page = Math.max(Number(root.dataset.page), linked + 1);
+  window.leak.table({ root, rows, page, before: judge, after: mark });
 })();

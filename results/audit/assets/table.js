@@ -138,6 +138,7 @@
         if (own) th.setAttribute("aria-sort", sort.startsWith("-") ? "descending" : "ascending");
         else th.removeAttribute("aria-sort");
       });
+      root.classList.add("made");
       body.classList.toggle("sorted", Boolean(sort));
       if (sorter) sorter.value = sort;
       if (count) {
